@@ -1,0 +1,133 @@
+package store
+
+import "github.com/tallystick/tallystick/internal/oauth"
+
+// Hash is a SHA-256.
+type Hash [32]byte
+
+// Grant is one authorization: the one row that every token descends from.
+type Grant struct {
+	Birthright
+	GrantState
+}
+
+// Birthright is what a grant is born with. It never changes and may be cached.
+type Birthright struct {
+	ID       GrantID
+	ClientID string
+	Subject  string // the sub of its tokens
+	User     UserID // zero for an anonymous profile
+	Scope    oauth.Scope
+	Nonce    string
+	AuthTime Time
+	// RedirectURI is what the code is bound to, in the form the face compares.
+	RedirectURI string
+	// CodeChallenge is what the code is bound to, if HasChallenge.
+	CodeChallenge oauth.CodeChallenge
+	HasChallenge  bool
+
+	CreatedAt         Time
+	CodeExpiresAt     Time
+	AbsoluteExpiresAt Time // 0 = never
+}
+
+// GrantState is what changes, each time by one conditional UPDATE.
+type GrantState struct {
+	RedeemedAt    Time
+	Generation    uint32 // of the refresh token that is current
+	MACKey        uint16 // number of the key that token was minted under
+	RotatedAt     Time   // never decreases
+	IdleExpiresAt Time   // 0 = never
+	RevokedAt     Time
+	RevokedWhy    Why
+}
+
+// Why says what ended a grant.
+type Why string
+
+// The ends of a grant.
+const (
+	WhyCodeReplayed    Why = "code replayed"
+	WhyRefreshReplayed Why = "refresh token replayed"
+	WhyRevoked         Why = "revoked"
+	WhyUserDisabled    Why = "user disabled"
+	WhyCredential      Why = "credential changed"
+)
+
+// Client is a client as it is stored.
+type Client struct {
+	oauth.Client
+	Face       oauth.Face
+	Source     string // "file" (read-only to CLI and API), "dev", "api"
+	DisabledAt Time
+	CreatedAt  Time
+	UpdatedAt  Time
+}
+
+// APIKey lets a back end read (or write) what belongs to a client.
+type APIKey struct {
+	Hash      Hash // SHA-256 of the key, which has at least 128 random bits
+	ClientID  string
+	Access    string // "read" or "write"
+	CreatedAt Time
+}
+
+// User is an account record.
+type User struct {
+	ID UserID
+	// Identifiers are what the user may sign in with, normalised: lower-case
+	// e-mail addresses and user names. Each is unique in the issuer.
+	Identifiers []Identifier
+	// Claims are the standard claims (OIDC Core §5.1) as one JSON object;
+	// sub, email and email_verified are not among them.
+	Claims            []byte
+	Email             string // as the user wrote it
+	EmailVerified     bool
+	PasswordHash      string // PHC string; "" = cannot sign in by password
+	CredentialVersion int64  // counts the changes of the password
+	DisabledAt        Time
+	CreatedAt         Time
+	UpdatedAt         Time
+	LastSignInAt      Time
+}
+
+// Identifier is one name that finds a user.
+type Identifier struct {
+	Kind  string // "email" or "username"
+	Value string // normalised
+}
+
+// Tenant is an organisation of users.
+type Tenant struct {
+	ID        TenantID
+	Name      string
+	CreatedAt Time
+}
+
+// Membership is a user's role in a tenant.
+type Membership struct {
+	Tenant     TenantID
+	TenantName string // read only
+	User       UserID
+	Role       string // "admin", "member"
+	CreatedAt  Time
+}
+
+// SigningKey is a sealed key that signs JWTs.
+type SigningKey struct {
+	Purpose   string // "standard", or the face that has a key of its own
+	Algorithm string // JWS alg
+	Number    int    // counts the rotations of (purpose, algorithm) from 1
+	ID        string // kid
+	Sealed    []byte
+	CreatedAt Time
+	ActiveAt  Time // signs from then on
+}
+
+// MACKey is a sealed key that tallies are minted under.
+type MACKey struct {
+	Number    uint16 // from 1
+	Sealed    []byte
+	CreatedAt Time
+	ActiveAt  Time // mints from then on
+}

@@ -1,0 +1,115 @@
+// Package store is the contract between the engine and a database: records,
+// intents and outcomes. It knows no driver.
+//
+// One intent is one method and one transaction. A protocol outcome (Spent,
+// Replayed, …) is a value and is committed; an error means that nothing that
+// the intent asked for has happened, or, where it is ErrUnknownFate, that
+// nobody can tell. The conditional write comes first and the diagnosis after:
+// at most one caller sees the row change, whatever the isolation level, so no
+// read may come before it.
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+)
+
+// Faults. Each is answered as temporarily unavailable; the client may try again.
+var (
+	// ErrBusy: too many intents are waiting; this one was not begun.
+	ErrBusy = errors.New("store: busy")
+	// ErrUnknownFate: the commit failed, and whether it was made durable is not
+	// known. The intent may be repeated: every one of them is conditional.
+	ErrUnknownFate = errors.New("store: commit of unknown fate")
+	// ErrClosed: the store is shut.
+	ErrClosed = errors.New("store: closed")
+)
+
+// Time is Unix milliseconds; 0 = never, not set.
+type Time = int64
+
+// The ids are random, or hashes of something random; none is ever used again.
+type (
+	IssuerID [16]byte
+	GrantID  [16]byte
+	UserID   [16]byte
+	TenantID [16]byte
+)
+
+// Store is one issuer's part of a database. Every method is safe for concurrent
+// use, by several processes too.
+type Store interface {
+	// Issuer is whose store it is.
+	Issuer() IssuerID
+
+	Grants
+	Clients
+	Users
+	Keys
+
+	// Ready reports whether the store can commit now; nil is yes.
+	Ready(context.Context) error
+}
+
+// Grants are the intents of the protocol.
+type Grants interface {
+	// Grant reads a grant. found is false if there is none.
+	Grant(ctx context.Context, id GrantID) (g Grant, found bool, err error)
+	// Birth inserts a grant for a user who has just proved who he is.
+	Birth(context.Context, Birth) (Outcome, error)
+	// RedeemCode spends the code of a grant.
+	RedeemCode(context.Context, Redeem) (Redeemed, error)
+	// RedeemAnonymous inserts a grant by the redemption of its code.
+	RedeemAnonymous(context.Context, RedeemAnonymous) (Redeemed, error)
+	// RotateRefresh uses a refresh token.
+	RotateRefresh(context.Context, Rotate) (Rotated, error)
+	// EndGrant revokes a grant. Done, Revoked (it was already), Unknown.
+	EndGrant(context.Context, End) (Outcome, error)
+	// AuditOf lists what happened to a grant, oldest first.
+	AuditOf(context.Context, GrantID) ([]AuditEvent, error)
+}
+
+// Clients are the administrator's nouns of the protocol.
+type Clients interface {
+	// ConfigVersion counts the changes of clients and API keys.
+	ConfigVersion(context.Context) (int64, error)
+	Client(ctx context.Context, id string) (c Client, found bool, err error)
+	// ClientsOf lists a face's clients by id.
+	ClientsOf(context.Context, oauth.Face) ([]Client, error)
+	// PutClient inserts or replaces a client and counts the config version up.
+	PutClient(context.Context, Client) error
+	APIKey(ctx context.Context, hash Hash) (k APIKey, found bool, err error)
+	// PutAPIKey inserts or replaces an API key and counts the config version up.
+	PutAPIKey(context.Context, APIKey) error
+}
+
+// Users are the people.
+type Users interface {
+	User(ctx context.Context, id UserID) (u User, found bool, err error)
+	// UserByIdentifier finds a user by a normalised e-mail address or user name.
+	UserByIdentifier(ctx context.Context, value string) (u User, found bool, err error)
+	// PutUser inserts a user, or replaces all of one but the times of birth and
+	// sign-in. Taken if another user has one of its identifiers; then nothing
+	// changes. A changed credential (CredentialVersion counted up) and a
+	// DisabledAt end the user's grants in the same transaction.
+	PutUser(context.Context, User) (Outcome, error)
+	// PutTenant inserts or replaces a tenant.
+	PutTenant(context.Context, Tenant) error
+	// PutMembership inserts or replaces a user's role in a tenant.
+	PutMembership(context.Context, Membership) error
+	// Memberships lists a user's tenants, oldest first.
+	Memberships(context.Context, UserID) ([]Membership, error)
+}
+
+// Keys are kept sealed: the store never sees what is inside.
+type Keys interface {
+	SigningKeys(context.Context) ([]SigningKey, error)
+	// AddSigningKey inserts a key. Taken if its (purpose, algorithm, number)
+	// exists, for example since another node was first; then nothing changes.
+	AddSigningKey(context.Context, SigningKey) (Outcome, error)
+	MACKeys(context.Context) ([]MACKey, error)
+	// AddMACKey inserts a key. Taken if its number exists; then nothing changes.
+	AddMACKey(context.Context, MACKey) (Outcome, error)
+}
