@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/store"
+)
+
+// clientMaxAge is how long a node may go on with what it knows of a client when
+// no exchange has told it of a change. Every exchange does: its write returns
+// the config version.
+const clientMaxAge = time.Second
+
+// clientCache keeps clients until the config version moves.
+type clientCache struct {
+	store store.Store
+	now   func() time.Time
+
+	mu      sync.Mutex
+	version int64
+	checked time.Time
+	byID    map[string]*store.Client
+	origins map[oauth.Face][]string
+}
+
+// fresh forgets everything if the version has moved. c.mu is held.
+func (c *clientCache) fresh(ctx context.Context) error {
+	now := c.now()
+	if c.byID != nil && now.Sub(c.checked) < clientMaxAge && !now.Before(c.checked) {
+		return nil
+	}
+	version, err := c.store.ConfigVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if c.byID == nil || version != c.version {
+		c.byID, c.origins = make(map[string]*store.Client), make(map[oauth.Face][]string)
+	}
+	c.version, c.checked = version, now
+	return nil
+}
+
+// get reads a client of a face; nil if there is none.
+func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*store.Client, error) {
+	if oauth.CheckClientID(id) != nil {
+		return nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.fresh(ctx); err != nil {
+		return nil, err
+	}
+	client, ok := c.byID[id]
+	if !ok {
+		read, found, err := c.store.Client(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		// What does not exist is not remembered: anybody can think up ids.
+		if !found {
+			return nil, nil
+		}
+		client = &read
+		c.byID[id] = client
+	}
+	if client.Face != face {
+		return nil, nil
+	}
+	return client, nil
+}
+
+// stale reports whether a write has told of a version that is not ours, and
+// makes the next get look again.
+func (c *clientCache) stale(version int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if version == 0 || version == c.version {
+		return false
+	}
+	c.byID = nil
+	return true
+}
+
+// client finds a client that may be used. The refusal tells strangers only that
+// it is not known here; the reason tells the operator more.
+func (e *Engine) client(ctx context.Context, face oauth.Face, id string) (*store.Client, error) {
+	c, err := e.clients.get(ctx, face, id)
+	switch {
+	case err != nil:
+		return nil, fault("client", err)
+	case c == nil:
+		return nil, oauth.Refuse(oauth.InvalidClient, "client unknown to this face", unknownClient)
+	case c.DisabledAt != 0:
+		return nil, oauth.Refuse(oauth.InvalidClient, "client disabled", unknownClient)
+	}
+	return c, nil
+}
+
+// Client finds a client of the face that may be used. Refusal: invalid_client.
+func (e *Engine) Client(ctx context.Context, face oauth.Face, id string) (*oauth.Client, error) {
+	c, err := e.client(ctx, face, id)
+	if err != nil {
+		return nil, err
+	}
+	return &c.Client, nil
+}
+
+const unknownClient = "The client is not known here. Check client_id."
+
+// AllowedOrigin reports whether an Origin header names the origin of a redirect
+// URI that some enabled client of the face has registered.
+func (e *Engine) AllowedOrigin(ctx context.Context, face oauth.Face, origin string) (bool, error) {
+	c := e.clients
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.fresh(ctx); err != nil {
+		return false, fault("client", err)
+	}
+	origins, ok := c.origins[face]
+	if !ok {
+		all, err := c.store.ClientsOf(ctx, face)
+		if err != nil {
+			return false, fault("client", err)
+		}
+		for _, client := range all {
+			if client.DisabledAt != 0 {
+				continue
+			}
+			for _, uri := range client.RedirectURIs {
+				if o := oauth.Origin(uri); o != "" {
+					origins = append(origins, o)
+				}
+			}
+		}
+		slices.Sort(origins)
+		origins = slices.Compact(origins)
+		c.origins[face] = origins
+	}
+	_, ok = slices.BinarySearch(origins, origin)
+	return ok, nil
+}
+
+// Access is what an API key is good for.
+type Access string
+
+// The accesses.
+const (
+	Read  Access = "read"
+	Write Access = "write"
+)
+
+// ClientByAPIKey authenticates a back end by the API key of a client. Refusals:
+// invalid_client (no such key for this client), insufficient_scope (the key is
+// not for this access), unauthorized_client (the client is disabled).
+func (e *Engine) ClientByAPIKey(ctx context.Context, face oauth.Face, clientID, key string, access Access) (*oauth.Client, error) {
+	wrong := func(reason string) error {
+		return oauth.Refuse(oauth.InvalidClient, reason, "The API key is not valid for this client.")
+	}
+	if key == "" || clientID == "" {
+		return nil, wrong("API key or client id missing")
+	}
+	// Found by its hash: whoever can time the look-up learns of hashes, not of
+	// keys.
+	k, found, err := e.store.APIKey(ctx, sha256.Sum256([]byte(key)))
+	if err != nil {
+		return nil, fault("API key", err)
+	}
+	if !found {
+		return nil, wrong("API key unknown")
+	}
+	if k.ClientID != clientID {
+		return nil, wrong("API key of another client")
+	}
+	c, err := e.clients.get(ctx, face, clientID)
+	switch {
+	case err != nil:
+		return nil, fault("client", err)
+	case c == nil:
+		return nil, wrong("client unknown to this face")
+	case k.Access != string(access):
+		return nil, oauth.Refuse(oauth.InsufficientScope, "API key is for "+k.Access, "The API key is of the wrong type for this request.")
+	case c.DisabledAt != 0:
+		return nil, oauth.Refuse(oauth.UnauthorizedClient, "client disabled", "The client is disabled.")
+	}
+	return &c.Client, nil
+}

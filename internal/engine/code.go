@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/tally"
+)
+
+func refuseCode(reason string) *oauth.Error {
+	return oauth.Refuse(oauth.InvalidGrant, "code: "+reason, invalidCode)
+}
+
+// redeemCode spends the code of a grant that has a row (RFC 6749 §4.1.3).
+// Everything that binds the code is checked before it is spent, so that a wrong
+// try of somebody else leaves it to its owner.
+func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *TokenRequest) (*Issued, int64, error) {
+	t, err := e.verify(ctx, tally.Code, req.Code)
+	if err != nil {
+		return nil, 0, codeError(err, req.Code)
+	}
+	id := e.grantID(t.Secret)
+	birth, err := e.birthright(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if birth == nil {
+		return nil, 0, refuseCode("no such grant")
+	}
+	if birth.ClientID != client.ID {
+		return nil, 0, refuseCode("issued to another client")
+	}
+	if birth.RedirectURI != req.RedirectURI {
+		return nil, 0, oauth.Refuse(oauth.InvalidGrant, "code: bound to another redirect URI",
+			"The redirect_uri is not the one that the code was issued for.")
+	}
+	if err := checkVerifier(birth.CodeChallenge, birth.HasChallenge, req.CodeVerifier); err != nil {
+		return nil, 0, err
+	}
+
+	now := e.now()
+	issued, err := e.sign(ctx, client, birth, req.Shape, now)
+	if err != nil {
+		return nil, 0, err
+	}
+	ring := e.keys.ring(now)
+	due := e.reportDue(id, now)
+	out, err := e.store.RedeemCode(ctx, store.Redeem{
+		Grant: id, Now: millis(now), MACKey: ring.Active(), IdleExpiresAt: store.IdleEnd(millis(now), idleLife(client)),
+		// A public client's request without a verifier could be anybody's: the
+		// code alone stands in the browser's history.
+		Proven:      birth.HasChallenge,
+		EndOnReplay: client.OnReplay == oauth.EndGrant, Report: due, Trace: req.Trace,
+	})
+	if err != nil {
+		return nil, 0, fault("redeem code", err)
+	}
+	e.reported(out.Outcome, id, due, now)
+	if !out.Outcome.Served() {
+		return nil, 0, refuseCode(out.Outcome.String())
+	}
+	return e.withRefreshToken(ring, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
+}
+
+// checkVerifier is RFC 7636 §4.6, with RFC 9700 §4.8.2: a verifier without a
+// challenge means that the challenge was stripped on the way.
+func checkVerifier(challenge oauth.CodeChallenge, has bool, verifier oauth.CodeVerifier) error {
+	switch {
+	case has && verifier == "":
+		return oauth.Refuse(oauth.InvalidGrant, "verifier: missing", "The code was requested with a code_challenge: code_verifier is required.")
+	case !has && verifier != "":
+		return oauth.Refuse(oauth.InvalidGrant, "verifier: sent for a code without a challenge", "The code was requested without a code_challenge: a code_verifier must not be sent.")
+	case has && !challenge.Matches(verifier):
+		return oauth.Refuse(oauth.InvalidGrant, "verifier: does not match the challenge", "The code_verifier does not match the code_challenge of the authorization request.")
+	}
+	return nil
+}
+
+// withRefreshToken completes an exchange with the token that the row now holds.
+func (e *Engine) withRefreshToken(ring *tally.Ring, issued *Issued, secret tally.Secret, outcome store.Outcome, state store.GrantState, version int64) (*Issued, int64, error) {
+	token, err := ring.Mint(tally.Refresh, tally.Tally{Key: state.MACKey, Secret: secret, Generation: state.Generation})
+	if err != nil {
+		return nil, 0, fault("mint refresh token", err)
+	}
+	issued.RefreshToken, issued.Outcome = token, outcome
+	return issued, version, nil
+}
+
+func idleLife(c *store.Client) int64 { return c.RefreshIdleLifetime * 1000 }
+
+func absoluteEnd(c *store.Client, now time.Time) store.Time {
+	if c.RefreshAbsoluteLifetime == 0 {
+		return 0
+	}
+	return millis(now) + c.RefreshAbsoluteLifetime*1000
+}

@@ -1,0 +1,143 @@
+// Package engine is the use cases: it authorizes, redeems, refreshes, verifies
+// and ends. It knows no HTTP, no SQL and no face: a face hands it parsed values
+// and says how its tokens look (Shape); the store is asked for intents.
+//
+// Nothing leaves the engine before the store has made it durable, and an error
+// that leaves it is either a refusal (oauth.Error, with the exact check that
+// failed as its reason) or a fault that changed nothing.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/password"
+	"github.com/tallystick/tallystick/internal/seal"
+	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/tally"
+)
+
+// What faces see of the store's records.
+type (
+	Grant      = store.Birthright
+	User       = store.User
+	Membership = store.Membership
+	Trace      = store.Trace
+)
+
+// Config is what an engine is made of.
+type Config struct {
+	Store  store.Store
+	Master *seal.Master
+	// Issuer is the URL that standard tokens name as iss.
+	Issuer string
+	Hasher *password.Hasher
+	// Keys are the signing keys that must exist; missing ones are made.
+	Keys []KeySpec
+	// Now and Rand are nil for the real ones.
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+// Engine is safe for concurrent use.
+type Engine struct {
+	store   store.Store
+	issuer  string
+	hasher  *password.Hasher
+	keys    *keyring
+	clients *clientCache
+	births  *cache[store.GrantID, store.Birthright]
+	reports *cache[store.GrantID, time.Time]
+	now     func() time.Time
+	rand    io.Reader
+}
+
+// New opens an engine on a store: loads the keys and makes those that are
+// missing.
+func New(ctx context.Context, c Config) (*Engine, error) {
+	e := &Engine{
+		store: c.Store, issuer: c.Issuer, hasher: c.Hasher, now: c.Now, rand: c.Rand,
+		births:  newCache[store.GrantID, store.Birthright](8192),
+		reports: newCache[store.GrantID, time.Time](1024),
+	}
+	if e.now == nil {
+		e.now = time.Now //nolint:forbidigo // the real clock unless one is handed in
+	}
+	if e.rand == nil {
+		e.rand = rand.Reader
+	}
+	e.clients = &clientCache{store: c.Store, now: e.now}
+	keys, err := openKeyring(ctx, c.Store, c.Master, e.now, e.rand, c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	e.keys = keys
+	return e, nil
+}
+
+// Issuer is the URL that standard tokens name as iss.
+func (e *Engine) Issuer() string { return e.issuer }
+
+// Ready reports why the engine cannot exchange anything now; nil if it can.
+func (e *Engine) Ready(ctx context.Context) error { return e.store.Ready(ctx) }
+
+// fault turns an error of the store or the machine into an answer: nothing
+// happened, try again. A request that was given up is not the store's fault.
+func fault(what string, err error) error {
+	if _, ok := errors.AsType[*oauth.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, password.ErrBusy) {
+		return oauth.Unavailable(what, err)
+	}
+	return oauth.Unavailable(what, fmt.Errorf("%s: %w", what, err))
+}
+
+func millis(t time.Time) store.Time { return t.UnixMilli() }
+
+// newSecret draws the secret of a new grant, and the id that follows from it.
+func (e *Engine) newSecret() (tally.Secret, store.GrantID, error) {
+	var s tally.Secret
+	if _, err := io.ReadFull(e.rand, s[:]); err != nil {
+		return s, store.GrantID{}, fault("randomness", err)
+	}
+	return s, e.grantID(s), nil
+}
+
+func (e *Engine) grantID(s tally.Secret) store.GrantID {
+	return store.GrantID(tally.Issuer(e.store.Issuer()).ID(s))
+}
+
+// newUUID draws a version 4 UUID (RFC 9562 §5.4).
+func (e *Engine) newUUID() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(e.rand, b[:]); err != nil {
+		return "", fault("randomness", err)
+	}
+	return UUID(b), nil
+}
+
+// UUID prints 16 random bytes as a version 4 UUID; six of the bits are lost.
+func UUID(b [16]byte) string {
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return FormatUUID(b)
+}
+
+// FormatUUID prints 16 bytes in the form of a UUID, all bits kept.
+func FormatUUID(b [16]byte) string {
+	const hex = "0123456789abcdef"
+	out := make([]byte, 0, 36)
+	for i, x := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			out = append(out, '-')
+		}
+		out = append(out, hex[x>>4], hex[x&15])
+	}
+	return string(out)
+}

@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/tally"
+)
+
+func refuseRefresh(reason string) *oauth.Error {
+	return oauth.Refuse(oauth.InvalidGrant, "refresh token: "+reason, invalidGrant)
+}
+
+// refresh uses a refresh token (RFC 6749 §6). A foreign client's try is refused
+// before the store is asked to rotate anything, and harms nobody.
+func (e *Engine) refresh(ctx context.Context, client *store.Client, req *TokenRequest) (*Issued, int64, error) {
+	t, err := e.verify(ctx, tally.Refresh, req.RefreshToken)
+	if err != nil {
+		return nil, 0, refreshError(err, req.RefreshToken)
+	}
+	id := e.grantID(t.Secret)
+	birth, err := e.birthright(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if birth == nil {
+		return nil, 0, refuseRefresh("no such grant")
+	}
+	if birth.ClientID != client.ID {
+		return nil, 0, refuseRefresh("issued to another client")
+	}
+
+	now := e.now()
+	issued, err := e.sign(ctx, client, birth, req.Shape, now)
+	if err != nil {
+		return nil, 0, err
+	}
+	ring := e.keys.ring(now)
+	due := e.reportDue(id, now)
+	out, err := e.store.RotateRefresh(ctx, store.Rotate{
+		Grant: id, Presented: t.Generation, PresentedKey: t.Key, ActiveKey: ring.Active(),
+		Now: millis(now), IdleLife: idleLife(client), Rotating: client.RefreshTokenRotation,
+		RetryWindow: time.Duration(client.RefreshRetryWindow).Milliseconds(),
+		UntilUsed:   client.RefreshRetryWindow == oauth.UntilUsed,
+		EndOnReplay: client.OnReplay == oauth.EndGrant, Report: due, Trace: req.Trace,
+	})
+	if err != nil {
+		return nil, 0, fault("rotate refresh token", err)
+	}
+	e.reported(out.Outcome, id, due, now)
+	if !out.Outcome.Served() {
+		return nil, 0, refuseRefresh(out.Outcome.String())
+	}
+	return e.withRefreshToken(ring, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
+}
