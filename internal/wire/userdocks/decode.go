@@ -1,0 +1,203 @@
+package userdocks
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/wire"
+)
+
+// Lengths of strings, in characters. The contract has none; a bcrypt of 72
+// bytes is not behind this, but an argon2id, so a passphrase may be long.
+const (
+	maxID       = 64
+	maxOpaque   = 256 // nonce, state
+	maxURI      = 2048
+	maxArtefact = 512
+	maxText     = 1024
+)
+
+// fields reads string members and keeps the first error.
+type fields struct {
+	object wire.Object
+	err    error
+}
+
+func (f *fields) string(name string, limit int) string {
+	s, err := f.object.String(name, limit)
+	if err != nil && f.err == nil {
+		f.err = err
+	}
+	return s
+}
+
+func (f *fields) required(name string, limit int) string {
+	s := f.string(name, limit)
+	if s == "" && f.err == nil {
+		f.err = invalid(name+" missing", name+" is required.")
+	}
+	return s
+}
+
+func invalid(reason, description string) error {
+	return oauth.Refuse(oauth.InvalidRequest, reason, description)
+}
+
+func trace(r *http.Request) engine.Trace {
+	return engine.Trace{RequestID: wire.EventOf(r).RequestID, IP: wire.IP(r)}
+}
+
+type codesRequest struct {
+	password    engine.PasswordRequest
+	state       string
+	redirectURI string // as sent: the page that the browser goes to
+}
+
+// decodeCodes reads the body of POST /api/v1/codes. A code_challenge may come
+// along; old clients send none.
+func decodeCodes(w http.ResponseWriter, r *http.Request) (codesRequest, error) {
+	object, err := wire.ReadJSON(w, r)
+	if err != nil {
+		return codesRequest{}, err
+	}
+	f := &fields{object: object}
+	req := codesRequest{
+		password: engine.PasswordRequest{
+			Face:         Name,
+			ClientID:     f.required("appUuid", maxID),
+			Identifier:   f.required("email", maxText),
+			Password:     f.required("password", maxText),
+			SameRedirect: sameRedirect,
+			Trace:        trace(r),
+		},
+		state:       f.required("state", maxOpaque),
+		redirectURI: f.required("redirectUri", maxURI),
+	}
+	challenge, method := f.string("code_challenge", maxOpaque), f.string("code_challenge_method", maxOpaque)
+	if f.err != nil {
+		return req, f.err
+	}
+	// A field that people do not see and robots fill in.
+	if trap, err := object.Bool("acceptPrivacyPolicy"); err != nil || trap {
+		return req, invalid("honeypot", "acceptPrivacyPolicy must be false.")
+	}
+	if challenge != "" || method != "" {
+		c, err := oauth.ParseCodeChallenge(challenge, method)
+		if err != nil {
+			return req, invalid("challenge malformed", err.Error()+".")
+		}
+		req.password.Challenge = &c
+	}
+	req.password.RedirectURI = oauth.TrimSlash(req.redirectURI)
+	wire.EventOf(r).ClientID = req.password.ClientID
+	return req, nil
+}
+
+// sameRedirect compares after one trailing slash is removed from both sides;
+// otherwise as bytes (contract §B.4 rule 7).
+func sameRedirect(registered, requested string) bool {
+	return oauth.TrimSlash(registered) == oauth.TrimSlash(requested)
+}
+
+// decodeTokens reads the body of POST /api/v1/tokens. The grant is chosen by
+// content: the SDK sends grant_type authorization_code for a refresh too
+// (contract §B.4 rules 2 and 3).
+func decodeTokens(w http.ResponseWriter, r *http.Request) (*engine.TokenRequest, error) {
+	object, err := wire.ReadJSON(w, r)
+	if err != nil {
+		return nil, err
+	}
+	f := &fields{object: object}
+	req := &engine.TokenRequest{
+		Face:         Name,
+		ClientID:     f.required("client_id", maxID),
+		RefreshToken: f.string("refresh_token", maxArtefact),
+		Trace:        trace(r),
+	}
+	req.Shape = shape{nonce: f.string("nonce", maxOpaque), language: f.string("language", maxOpaque)}
+	if f.err != nil {
+		return nil, f.err
+	}
+	wire.EventOf(r).ClientID = req.ClientID
+	if req.RefreshToken != "" {
+		req.GrantType = oauth.RefreshToken
+		return req, nil
+	}
+	req.GrantType = oauth.AuthorizationCode
+	if g := f.required("grant_type", maxOpaque); f.err == nil && g != string(oauth.AuthorizationCode) {
+		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "grant type", "grant_type must be authorization_code with a code, or a refresh_token must be sent.")
+	}
+	req.Code = f.required("code", maxArtefact)
+	req.RedirectURI = oauth.TrimSlash(f.required("redirect_uri", maxURI))
+	// Read for their form alone: they are the app's own notes, or filler.
+	for _, name := range []string{"service", "state", "auth_time"} {
+		f.string(name, maxOpaque)
+	}
+	f.string("scope", maxText)
+	verifier := f.string("code_verifier", maxOpaque)
+	if f.err != nil {
+		return nil, f.err
+	}
+	if verifier != "" {
+		if req.CodeVerifier, err = oauth.ParseCodeVerifier(verifier); err != nil {
+			return nil, invalid("verifier malformed", err.Error()+".")
+		}
+	}
+	return req, nil
+}
+
+type bearerClaims struct {
+	Issuer   string          `json:"iss"`
+	Audience string          `json:"aud"`
+	Subject  string          `json:"sub"`
+	GID      string          `json:"gid"`
+	Use      string          `json:"token_use"`
+	PSC      json.RawMessage `json:"psc"`
+}
+
+// bearer reads and verifies the access token of a request. An ID token has the
+// same signature and almost the same claims, and must not pass for one.
+func (a *api) bearer(r *http.Request) (*bearerClaims, error) {
+	refuse := func(reason string) error {
+		return oauth.Refuse(oauth.InvalidToken, "access token: "+reason, "The access token is missing, or is not valid here.")
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return nil, refuse("missing")
+	}
+	_, payload, err := a.engine.VerifyToken(SigningKey.Purpose, strings.TrimSpace(token))
+	if err != nil {
+		return nil, err
+	}
+	c := &bearerClaims{}
+	if err := json.Unmarshal(payload, c); err != nil {
+		return nil, refuse("claims of the wrong type")
+	}
+	switch {
+	case c.Issuer != Issuer:
+		return nil, refuse("another issuer")
+	case c.Use != useAccess || c.PSC == nil:
+		return nil, refuse("an ID token, not an access token")
+	}
+	return c, nil
+}
+
+// apiKey authenticates a back end (contract §A.0). The app is that of the path,
+// if it has one, and of the header; both must agree.
+func (a *api) apiKey(r *http.Request, access engine.Access) (*oauth.Client, error) {
+	id := r.Header.Get("X-Client-Id")
+	if inPath := r.PathValue("appUuid"); inPath != "" && inPath != id {
+		return nil, oauth.Refuse(oauth.InvalidClient, "x-client-id is not the app of the path", "The header x-client-id must name the app of the path.")
+	}
+	app, err := a.engine.ClientByAPIKey(r.Context(), Name, id, r.Header.Get("X-Api-Key"), access)
+	if err != nil {
+		return nil, err
+	}
+	if r.Header.Get("X-Api-Key-Type") != string(access) {
+		return nil, oauth.Refuse(oauth.InsufficientScope, "x-api-key-type is not "+string(access), "The header x-api-key-type must be "+string(access)+" for this request.")
+	}
+	return app, nil
+}
