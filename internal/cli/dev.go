@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallystick/tallystick/internal/dev"
+)
+
+func newDev() *cobra.Command {
+	var o dev.Options
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything on the embedded database, with a demo user and demo clients",
+		Long: `Runs the server on SQLite with one demo user and demo clients for every face,
+on loopback only and without any configuration, and prints where to click first.
+
+What a script needs to know (ports, ids, secrets) is written to DIR/dev.json as
+soon as the server is ready. The same user and clients come back at the next start.`,
+		Example: `  tallystick dev
+  tallystick dev --listen 127.0.0.1:0 --data /tmp/demo
+  tallystick dev --tls --client-redirect https://app.example.com/callback`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Check(); err != nil {
+				return usageError{cmd, err}
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			o.Out, o.ErrOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			err := dev.Run(ctx, o)
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "`address` to listen on; loopback only, port 0 takes a free one")
+	f.StringVar(&o.Data, "data", "./.tallystick", "`directory` for the database, the master key and dev.json")
+	f.StringVar(&o.Issuer, "issuer", "", "`URL` that the server is reached by (default http://<listen address>)")
+	f.StringArrayVar(&o.Redirects, "client-redirect", nil, "further redirect `URI` for the demo app (repeatable)")
+	f.BoolVar(&o.TLS, "tls", false, "serve https://localhost:PORT by a local CA, written to DIR/ca.pem")
+	return cmd
+}

@@ -1,0 +1,183 @@
+// Package dev is `tallystick dev`: the whole server on the embedded database
+// with a demo user and demo clients, for a newcomer's first minute and for
+// scripts.
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/server"
+	"github.com/tallystick/tallystick/internal/wire/demo"
+)
+
+// Options are the flags.
+type Options struct {
+	Listen    string
+	Data      string
+	Issuer    string
+	Redirects []string
+	TLS       bool
+
+	Out    io.Writer // the banner
+	ErrOut io.Writer // the log
+}
+
+// Check joins everything that is wrong with the flags.
+func (o *Options) Check() error {
+	var errs []error
+	if _, err := o.address(); err != nil {
+		errs = append(errs, fmt.Errorf("--listen: %w", err))
+	}
+	if o.Data == "" {
+		errs = append(errs, errors.New("--data: want a directory"))
+	}
+	if o.Issuer != "" {
+		if err := checkIssuer(o.Issuer); err != nil {
+			errs = append(errs, fmt.Errorf("--issuer: %w", err))
+		}
+	}
+	for _, u := range o.Redirects {
+		if err := oauth.CheckRedirectURI(u); err != nil {
+			errs = append(errs, fmt.Errorf("--client-redirect %q: %w", u, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// address is the loopback address to listen on. The demo's secrets are no
+// secrets to whoever can reach it.
+func (o *Options) address() (string, error) {
+	host, port, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return "", fmt.Errorf("want HOST:PORT like 127.0.0.1:8080, got %q", o.Listen)
+	}
+	if n, err := net.LookupPort("tcp", port); err != nil || strings.TrimLeft(port, "0123456789") != "" {
+		return "", fmt.Errorf("want a port from 0 to 65535, got %q", port)
+	} else if host == "localhost" {
+		return fmt.Sprintf("127.0.0.1:%d", n), nil
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+		return "", fmt.Errorf("dev listens on loopback only (127.0.0.1 or [::1]), got %q", host)
+	}
+	return o.Listen, nil
+}
+
+// checkIssuer is RFC 8414 §2, with http for loopback: https, no query, no
+// fragment, and no trailing slash, so that paths can be appended.
+func checkIssuer(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("want a URL like http://127.0.0.1:8080, got %q", s)
+	}
+	if u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") || u.User != nil || u.Path != "" {
+		return fmt.Errorf("want scheme, host and port only, without a slash at the end, got %q", s)
+	}
+	// Both vendors' SDKs read the claims with atob; ? ~ and > would be escaped,
+	// which is right but not what anybody means by an issuer.
+	if strings.ContainsAny(s, "~<>\"\\ ") {
+		return fmt.Errorf("want a URL without ~ < > \" \\ and spaces, got %q", s)
+	}
+	return nil
+}
+
+// Run serves until ctx is done. What it made stays in the data directory.
+func Run(ctx context.Context, o Options) (err error) {
+	address, err := o.address()
+	if err != nil {
+		return err
+	}
+	// The port first: if it is taken, nothing has been touched.
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return listenError(address, err)
+	}
+	defer listener.Close()
+	dir, err := openDir(o.Data)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+
+	base := "http://" + listener.Addr().String()
+	served := listener
+	if o.TLS {
+		base = fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+		if served, err = dir.withTLS(listener); err != nil {
+			return err
+		}
+	}
+	issuer := o.Issuer
+	if issuer == "" {
+		issuer = base
+	}
+
+	log := slog.New(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	srv, err := server.Open(ctx, server.Config{Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Log: log})
+	if errors.Is(err, server.ErrMasterKey) {
+		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.path("master.key"), err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, srv.Close()) }()
+
+	w, err := seed(ctx, srv, dir.master, issuer, o.Redirects)
+	if err != nil {
+		return fmt.Errorf("seed the demo: %w", err)
+	}
+	curl := "curl"
+	if o.TLS {
+		curl += " --cacert " + shellQuote(dir.path("ca.pem"))
+	}
+	for pattern, h := range demo.Handlers(demo.Config{
+		Target: srv.Handler, Base: base, Curl: curl,
+		Email: w.User.Email, Password: w.User.Password,
+		App: w.Userdocks.AppUUID, AppRedirect: w.Userdocks.RedirectURI, ReadAPIKey: w.Userdocks.ReadAPIKey,
+		Boutique: w.Dressipi.ClientID,
+	}) {
+		srv.Handle(pattern, h)
+	}
+
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ctx, served) }()
+	// The listener queues connections from the first moment on, so whoever reads
+	// dev.json now is answered.
+	if err := dir.writeJSON("dev.json", w); err != nil {
+		return err
+	}
+	printBanner(o.Out, w, base, curl, dir.root)
+	return <-done
+}
+
+func listenError(address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is taken by another program; choose another with --listen (port 0 takes a free one)", address)
+	}
+	return fmt.Errorf("cannot listen on %s: %w", address, errors.Unwrap(errors.Unwrap(err)))
+}
+
+func absolute(p string) string {
+	if abs, err := filepath.Abs(p); err == nil {
+		return abs
+	}
+	return p
+}
+
+func plainPathError(err error) string {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,100 @@
+package dev
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/tallystick/tallystick/internal/seal"
+)
+
+// dir is the data directory, held by this process alone.
+type dir struct {
+	root   string
+	lock   *os.File
+	master *seal.Master
+}
+
+func openDir(root string) (*dir, error) {
+	d := &dir{root: absolute(root)}
+	if err := os.MkdirAll(d.root, 0o700); err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be made: %s", d.root, plainPathError(err))
+	}
+	lock, err := os.OpenFile(d.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be written: %s", d.root, plainPathError(err))
+	}
+	d.lock = lock
+	// SQLite has one writer here; the kernel lets go of the lock if we are killed.
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		d.close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the data directory %s is in use by another tallystick; stop it, or choose another with --data", d.root)
+		}
+		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", d.root, err)
+	}
+	// A dev.json of an earlier start would lead a script that waits for it to
+	// the wrong port.
+	if err := os.Remove(d.path("dev.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.close()
+		return nil, fmt.Errorf("the data directory %s cannot be written: %s", d.root, plainPathError(err))
+	}
+	if d.master, err = masterKey(d.path("master.key"), d.path("tallystick.db")); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// masterKeyEnv names the variable that takes the place of the master.key file.
+const masterKeyEnv = "TALLYSTICK_MASTER_KEY"
+
+func masterKey(path, database string) (*seal.Master, error) {
+	if text := os.Getenv(masterKeyEnv); text != "" {
+		m, err := seal.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", masterKeyEnv, err)
+		}
+		return m, nil
+	}
+	// A new key would not open an old database; say so before one is made.
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(database); err == nil {
+			return nil, fmt.Errorf("%s is missing, but there is a database: bring the key back (or set %s), or remove the directory to start anew", path, masterKeyEnv)
+		}
+	}
+	return seal.ReadOrCreate(path, rand.Reader)
+}
+
+func (d *dir) path(name string) string { return filepath.Join(d.root, name) }
+
+func (d *dir) close() { _ = d.lock.Close() }
+
+func (d *dir) writeJSON(name string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.write(name, append(text, '\n'))
+}
+
+// write puts a file in place at once: whoever sees it sees all of it.
+func (d *dir) write(name string, content []byte) error {
+	tmp, err := os.CreateTemp(d.root, "."+name+"-*") // 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %s", d.path(name), plainPathError(err))
+	}
+	_, err = tmp.Write(content)
+	err = errors.Join(err, tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), d.path(name))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", d.path(name), errors.Join(err, os.Remove(tmp.Name())))
+	}
+	return nil
+}

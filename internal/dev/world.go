@@ -1,0 +1,213 @@
+package dev
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/password"
+	"github.com/tallystick/tallystick/internal/seal"
+	"github.com/tallystick/tallystick/internal/server"
+	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/wire/dressipi"
+	"github.com/tallystick/tallystick/internal/wire/userdocks"
+)
+
+// world is dev.json: what a script needs to know. Scripts are written against
+// its names.
+type world struct {
+	Issuer    string         `json:"issuer"`
+	User      userWorld      `json:"user"`
+	Userdocks userdocksWorld `json:"userdocks"`
+	Dressipi  dressipiWorld  `json:"dressipi"`
+}
+
+type userWorld struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+	Sub      string `json:"sub"`
+}
+
+type userdocksWorld struct {
+	APIURI      string      `json:"api_uri"`
+	AppUUID     string      `json:"app_uuid"`
+	RedirectURI string      `json:"redirect_uri"`
+	ReadAPIKey  string      `json:"read_api_key"`
+	WriteAPIKey string      `json:"write_api_key"`
+	User        credentials `json:"user"`
+}
+
+type credentials struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+type dressipiWorld struct {
+	BaseURI        string `json:"base_uri"`
+	ClientID       string `json:"client_id"`
+	SecondClientID string `json:"second_client_id"`
+}
+
+const demoEmail = "zoe@example.com"
+
+// seed puts the demo user and clients into the store. Everything about them
+// follows from the master key, so they are the same at the next start and on
+// every replica; what is there already is left alone.
+func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer string, redirects []string) (*world, error) {
+	secret := func(purpose string) string {
+		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(master.Derive("dev "+purpose, 20)))
+	}
+	id := func(purpose string) [16]byte {
+		b := [16]byte(master.Derive("dev "+purpose, 16))
+		b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // a version 4 UUID
+		return b
+	}
+	user := id("user")
+	word := secret("password")[:16]
+	w := &world{
+		Issuer: issuer,
+		User: userWorld{
+			Email: demoEmail, Sub: engine.FormatUUID(user),
+			Password: strings.Join([]string{word[:4], word[4:8], word[8:12], word[12:]}, "-"),
+		},
+		Dressipi: dressipiWorld{BaseURI: issuer, ClientID: "demo-boutique", SecondClientID: "second-boutique"},
+	}
+	w.Userdocks = userdocksWorld{
+		APIURI: issuer, AppUUID: engine.FormatUUID(id("app")), RedirectURI: issuer + "/dev/userdocks/callback",
+		ReadAPIKey: "udr_" + secret("read key"), WriteAPIKey: "udw_" + secret("write key"),
+		User: credentials{w.User.Email, w.User.Password},
+	}
+	now := time.Now().UnixMilli()
+	s := seeder{ctx: ctx, store: srv.Store, now: now}
+	s.user(user, w.User.Password, store.Tenant{ID: id("tenant"), Name: "Kerbholz & Daughters", CreatedAt: now})
+	s.client(userdocksApp(w.Userdocks, redirects))
+	s.apiKey(w.Userdocks.AppUUID, w.Userdocks.ReadAPIKey, engine.Read)
+	s.apiKey(w.Userdocks.AppUUID, w.Userdocks.WriteAPIKey, engine.Write)
+	s.client(boutique(w.Dressipi.ClientID, "Demo boutique"))
+	s.client(boutique(w.Dressipi.SecondClientID, "Second boutique"))
+	return w, s.err
+}
+
+func userdocksApp(u userdocksWorld, redirects []string) store.Client {
+	policy := oauth.PublicPolicy()
+	policy.RequirePKCE = false // the SDK knows no PKCE
+	policy.AccessTokenLifetime = 60 * 60
+	policy.RefreshIdleLifetime = 1440 * 60
+	return store.Client{Face: userdocks.Name, Source: "dev", Client: oauth.Client{
+		ID: u.AppUUID, Name: "Demo app", AuthMethod: oauth.AuthNone,
+		RedirectURIs: append([]string{u.RedirectURI}, redirects...),
+		GrantTypes:   []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken},
+		Scope:        "email openid profile",
+		Policy:       policy,
+	}}
+}
+
+// boutique is a client of the anonymous class: its installs cannot recover from
+// a dead refresh token, so theirs live long and a replay ends nothing.
+func boutique(id, name string) store.Client {
+	policy := oauth.PublicPolicy()
+	policy.AnonymousProfile = true
+	policy.RefreshRetryWindow = oauth.UntilUsed
+	policy.OnReplay = oauth.RefuseReplay
+	policy.AccessTokenLifetime = 24 * 60 * 60
+	policy.RefreshIdleLifetime = 400 * 24 * 60 * 60
+	return store.Client{Face: dressipi.Name, Source: "dev", Client: oauth.Client{
+		ID: id, Name: name, AuthMethod: oauth.AuthNone, RedirectURIs: []string{oauth.URNAuto},
+		GrantTypes: []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken},
+		Policy:     policy,
+	}}
+}
+
+// seeder keeps the first error.
+type seeder struct {
+	ctx   context.Context
+	store store.Store
+	now   store.Time
+	err   error
+}
+
+func (s *seeder) client(c store.Client) {
+	if s.err != nil {
+		return
+	}
+	if s.err = c.Check(); s.err != nil {
+		return
+	}
+	have, found, err := s.store.Client(s.ctx, c.ID)
+	if err != nil {
+		s.err = err
+		return
+	}
+	c.CreatedAt, c.UpdatedAt = s.now, s.now
+	if found {
+		c.CreatedAt = have.CreatedAt
+		if same(have.Client, c.Client) && have.DisabledAt == 0 && slices.Equal(have.RedirectURIs, c.RedirectURIs) {
+			return
+		}
+	}
+	s.err = s.store.PutClient(s.ctx, c)
+}
+
+func same(a, b oauth.Client) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+func (s *seeder) apiKey(clientID, key string, access engine.Access) {
+	if s.err != nil {
+		return
+	}
+	k := store.APIKey{Hash: sha256.Sum256([]byte(key)), ClientID: clientID, Access: string(access), CreatedAt: s.now}
+	have, found, err := s.store.APIKey(s.ctx, k.Hash)
+	if err != nil {
+		s.err = err
+	} else if !found || have.ClientID != clientID || have.Access != k.Access {
+		s.err = s.store.PutAPIKey(s.ctx, k)
+	}
+}
+
+// user makes the demo user, or sets him right: dev.json must not lie about the
+// password.
+func (s *seeder) user(id store.UserID, word string, tenant store.Tenant) {
+	if s.err != nil {
+		return
+	}
+	hasher := password.New(password.Default(), 0)
+	u, found, err := s.store.User(s.ctx, id)
+	if err != nil {
+		s.err = err
+		return
+	}
+	if found && u.DisabledAt == 0 && u.EmailVerified {
+		if ok, err := hasher.Verify(s.ctx, u.PasswordHash, word); err == nil && ok {
+			return
+		}
+	}
+	hash, err := hasher.Hash(s.ctx, word)
+	if err != nil {
+		s.err = err
+		return
+	}
+	_, err = s.store.PutUser(s.ctx, store.User{
+		ID: id, Email: demoEmail, EmailVerified: true,
+		Identifiers:  []store.Identifier{{Kind: "email", Value: demoEmail}},
+		PasswordHash: hash, CredentialVersion: u.CredentialVersion + 1,
+		Claims:    []byte(`{"name":"Zoë Kerbholz","given_name":"Zoë","family_name":"Kerbholz","locale":"en"}`),
+		CreatedAt: s.now, UpdatedAt: s.now,
+	})
+	if err == nil {
+		err = s.store.PutTenant(s.ctx, tenant)
+	}
+	if err == nil {
+		err = s.store.PutMembership(s.ctx, store.Membership{Tenant: tenant.ID, User: id, Role: "admin", CreatedAt: s.now})
+	}
+	s.err = err
+}

@@ -1,0 +1,154 @@
+// Package server wires the parts together by hand: store, engine, faces, HTTP.
+package server
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/password"
+	"github.com/tallystick/tallystick/internal/seal"
+	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/store/sqlstore"
+	"github.com/tallystick/tallystick/internal/wire"
+	"github.com/tallystick/tallystick/internal/wire/dressipi"
+	"github.com/tallystick/tallystick/internal/wire/oidc"
+	"github.com/tallystick/tallystick/internal/wire/userdocks"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Database string // path of the SQLite file
+	Tenant   string // name of the issuer's row; "" is "default"
+	Issuer   string // URL, without a trailing slash
+	Master   *seal.Master
+	Hasher   *password.Hasher // nil for the default
+	Log      *slog.Logger
+	// Now and Rand are nil for the real ones.
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+// Server is one node of one issuer.
+type Server struct {
+	Store   store.Store
+	Engine  *engine.Engine
+	Handler http.Handler // the faces and the probes
+
+	db  *sqlstore.DB
+	mux *http.ServeMux
+	log *slog.Logger
+}
+
+// ErrMasterKey says that the database was made under another master key.
+var ErrMasterKey = errors.New("the master key does not fit this database: it was made under another one")
+
+// Open opens the database, makes what is missing in it, and assembles the
+// faces.
+func Open(ctx context.Context, c Config) (*Server, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tenant == "" {
+		c.Tenant = "default"
+	}
+	if c.Hasher == nil {
+		c.Hasher = password.New(password.Default(), 0)
+	}
+	db, err := sqlstore.Open(ctx, sqlstore.Config{Path: c.Database, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+	s, err := assemble(ctx, db, c)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+func assemble(ctx context.Context, db *sqlstore.DB, c Config) (*Server, error) {
+	st, err := openIssuer(ctx, db, c)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.New(ctx, engine.Config{
+		Store: st, Master: c.Master, Issuer: c.Issuer, Hasher: c.Hasher, Now: c.Now, Rand: c.Rand,
+		Keys: []engine.KeySpec{
+			dressipi.SigningKey,
+			userdocks.SigningKey,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Store: st, Engine: e, db: db, mux: http.NewServeMux(), log: c.Log}
+	s.Handler = s.mux
+	s.Mount(oidc.Face(e))
+	s.Mount(userdocks.Face(e))
+	s.Mount(dressipi.Face(e))
+	s.Mount(probes(e))
+	return s, nil
+}
+
+// openIssuer finds or makes the issuer's row, and sees that the master key is
+// the one that it was made under.
+func openIssuer(ctx context.Context, db *sqlstore.DB, c Config) (*sqlstore.Store, error) {
+	var candidate store.IssuerID
+	copy(candidate[:], c.Master.Derive("issuer id "+c.Tenant, len(candidate)))
+	check := c.Master.Check(candidate)
+	st, have, err := db.Issuer(ctx, c.Tenant, candidate, check, c.Now().UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("open issuer: %w", err)
+	}
+	want := c.Master.Check(st.Issuer())
+	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
+		return nil, ErrMasterKey
+	}
+	return st, nil
+}
+
+// Mount adds a face.
+func (s *Server) Mount(f wire.Face) {
+	wire.Funnel{Log: s.log, Now: time.Now}.Mount(s.mux, f)
+}
+
+// Handle adds a handler that is no face, such as the pages of dev.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// Serve answers on the listener until ctx is done, then finishes what is in
+// flight, at most ten seconds.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	hs := &http.Server{
+		Handler:           s.Handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- hs.Serve(l) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := hs.Shutdown(drain)
+	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// Close commits what is queued and closes the database.
+func (s *Server) Close() error { return s.db.Close() }
