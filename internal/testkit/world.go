@@ -6,9 +6,12 @@ package testkit
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 	"github.com/tallystick/tallystick/internal/seal"
 	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/tally"
 	"github.com/tallystick/tallystick/internal/wire/dressipi"
 	"github.com/tallystick/tallystick/internal/wire/userdocks"
 )
@@ -89,10 +93,14 @@ func LogTo(w io.Writer) Option {
 	}
 }
 
-// InDatabase puts the world into an existing file, as another tenant of it.
-func InDatabase(path, tenant string) Option {
-	return func(c *server.Config) { c.Database, c.Tenant = path, tenant }
+// OtherTenantOf puts the world into another's database, under the same master
+// key, as another tenant of it.
+func OtherTenantOf(w *World) Option {
+	return func(c *server.Config) { c.Database, c.Master, c.Tenant = w.Path, w.Master, "other" }
 }
+
+// NoLog throws lines away.
+func NoLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // NewWorld makes a world.
 func NewWorld(t testing.TB, options ...Option) *World {
@@ -105,12 +113,33 @@ func NewWorld(t testing.TB, options ...Option) *World {
 	}
 	c := server.Config{
 		Database: filepath.Join(dir, "test.db"), Issuer: Issuer, Master: master, Now: clock.Now,
-		Hasher: password.New(password.Params{Memory: 64, Time: 1, Threads: 1}, 0),
-		Log:    slog.New(slog.DiscardHandler),
+		Hasher: cheapHasher(), Log: NoLog(),
 	}
 	for _, o := range options {
 		o(&c)
 	}
+	w := open(t, c, clock)
+	w.populate(t, c.Hasher)
+	return w
+}
+
+// NewWorldOf opens a copy of a world's database: the same issuer under the same
+// clock.
+func NewWorldOf(t testing.TB, w *World, path string) *World {
+	t.Helper()
+	c := server.Config{Database: path, Issuer: Issuer, Master: w.Master, Now: w.Clock.Now, Hasher: cheapHasher(), Log: NoLog()}
+	again := open(t, c, w.Clock)
+	again.User = w.User
+	return again
+}
+
+// cheapHasher spends no time on what no test is about.
+func cheapHasher() *password.Hasher {
+	return password.New(password.Params{Memory: 64, Time: 1, Threads: 1}, 0)
+}
+
+func open(t testing.TB, c server.Config, clock *Clock) *World {
+	t.Helper()
 	s, err := server.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -120,9 +149,7 @@ func NewWorld(t testing.TB, options ...Option) *World {
 			t.Errorf("close: %v", err)
 		}
 	})
-	w := &World{Server: s, Clock: clock, Master: master, Path: c.Database}
-	w.populate(t, c.Hasher)
-	return w
+	return &World{Server: s, Clock: clock, Master: c.Master, Path: c.Database}
 }
 
 func (w *World) populate(t testing.TB, hasher *password.Hasher) {
@@ -196,6 +223,31 @@ func AppClient(id string, now store.Time, redirects ...string) store.Client {
 		ID: id, AuthMethod: oauth.AuthNone, RedirectURIs: redirects, Scope: "email openid profile",
 		GrantTypes: []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken}, Policy: p,
 	}}
+}
+
+// Count counts the rows of a table, whoever's they are.
+func (w *World) Count(t testing.TB, table string) (n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", w.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM "`+table+`"`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// GrantOf is the grant of a refresh token.
+func (w *World) GrantOf(t testing.TB, refreshToken string) store.GrantID {
+	t.Helper()
+	_, enc, _ := strings.Cut(refreshToken, "_")
+	raw, err := base64.RawURLEncoding.DecodeString(enc)
+	if err != nil || len(raw) < 18 {
+		t.Fatalf("not a refresh token: %v", err)
+	}
+	return store.GrantID(tally.Issuer(w.Store.Issuer()).ID(tally.Secret(raw[2:18])))
 }
 
 // PublicKeyPEM is the key that verifies the Userdocks face's tokens.

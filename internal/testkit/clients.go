@@ -1,0 +1,149 @@
+package testkit
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/tallystick/tallystick/internal/oauth"
+)
+
+// Verifier and Challenge are a pair (RFC 7636 Appendix B).
+const (
+	Verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	Challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+// Answer is what a face answered.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+
+	AccessToken  string
+	IDToken      string
+	RefreshToken string
+	Code         string
+	Error        string // OAuth's error, or the first code of Userdocks' envelope
+}
+
+// Send sends a request to a handler and reads the answer. It is safe to call
+// from several goroutines: it fails no test by itself.
+func Send(h http.Handler, r *http.Request) Answer {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return Read(rec.Code, rec.Header(), rec.Body.String())
+}
+
+// Read finds in an answer of any face what tests look for.
+func Read(status int, header http.Header, body string) Answer {
+	a := Answer{Status: status, Header: header, Body: body}
+	var v struct {
+		AccessToken  string `json:"access_token"`
+		RefreshToken string `json:"refresh_token"`
+		Code, Error  string
+		Items        []struct {
+			AccessToken, IDToken, RefreshToken string
+			NextAction                         struct{ URL string }
+		}
+		Errors []struct{ Code string }
+	}
+	if json.Unmarshal([]byte(body), &v) != nil {
+		return a
+	}
+	a.AccessToken, a.RefreshToken, a.Code, a.Error = v.AccessToken, v.RefreshToken, v.Code, v.Error
+	if len(v.Items) > 0 {
+		a.AccessToken, a.IDToken, a.RefreshToken = v.Items[0].AccessToken, v.Items[0].IDToken, v.Items[0].RefreshToken
+		if u, err := url.Parse(v.Items[0].NextAction.URL); err == nil {
+			a.Code = u.Query().Get("code")
+		}
+	}
+	if len(v.Errors) > 0 {
+		a.Error = v.Errors[0].Code
+	}
+	return a
+}
+
+// DressipiAuthorize, DressipiRedeem and DressipiRefresh are the requests of the
+// Dressipi SDK.
+func DressipiAuthorize(client string) *http.Request {
+	return httptest.NewRequest("GET", "/api/oauth/authorize?"+url.Values{
+		"redirect_uri": {oauth.URNAuto}, "response_type": {"code"}, "client_id": {client}, "state": {"s"},
+		"code_challenge_method": {oauth.S256}, "code_challenge": {Challenge},
+	}.Encode(), nil)
+}
+
+func DressipiRedeem(client, code string) *http.Request {
+	return httptest.NewRequest("POST", "/api/oauth/token?"+url.Values{
+		"redirect_uri": {oauth.URNAuto}, "grant_type": {"authorization_code"}, "client_id": {client},
+		"code": {code}, "code_verifier": {Verifier},
+	}.Encode(), nil)
+}
+
+func DressipiRefresh(client, token string) *http.Request {
+	return httptest.NewRequest("POST", "/api/oauth/token?"+url.Values{
+		"redirect_uri": {oauth.URNAuto}, "grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {token},
+	}.Encode(), nil)
+}
+
+// UserdocksCodes, UserdocksRedeem and UserdocksRefresh are the requests of the
+// Userdocks SDK.
+func UserdocksCodes(app, email, password string) *http.Request {
+	return post("/api/v1/codes", map[string]any{
+		"appUuid": app, "email": email, "password": password, "state": "s", "redirectUri": AppCallback, "acceptPrivacyPolicy": false,
+	})
+}
+
+func UserdocksRedeem(app, code string) *http.Request {
+	return post("/api/v1/tokens", map[string]any{
+		"language": "en", "service": "email", "grant_type": "authorization_code", "client_id": app, "redirect_uri": AppCallback,
+		"code": code, "state": "s", "nonce": "n", "auth_time": "1735689600", "scope": "",
+	})
+}
+
+func UserdocksRefresh(app, token string) *http.Request {
+	return post("/api/v1/tokens", map[string]any{
+		"language": "en", "service": "email", "grant_type": "authorization_code", "client_id": app, "redirect_uri": AppCallback,
+		"code": "", "state": "s", "nonce": "n", "auth_time": "1735689600", "scope": "", "prompt": "none", "refresh_token": token,
+	})
+}
+
+// UserdocksMe asks who the access token stands for.
+func UserdocksMe(token string) *http.Request {
+	r := httptest.NewRequest("GET", "/api/v1/users/me", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
+
+func post(path string, body any) *http.Request {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // strings and booleans always encode
+	}
+	r := httptest.NewRequest("POST", path, strings.NewReader(string(text)))
+	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	return r
+}
+
+// NewProfile runs the Dressipi exchange and returns its answer.
+func (w *World) NewProfile(t testing.TB) Answer {
+	t.Helper()
+	a := Send(w.Handler, DressipiRedeem(Shop, Send(w.Handler, DressipiAuthorize(Shop)).Code))
+	if a.Status != http.StatusOK {
+		t.Fatalf("redeem: %d %s", a.Status, a.Body)
+	}
+	return a
+}
+
+// SignIn runs the Userdocks exchange for the world's user.
+func (w *World) SignIn(t testing.TB) Answer {
+	t.Helper()
+	a := Send(w.Handler, UserdocksRedeem(App, Send(w.Handler, UserdocksCodes(App, Email, Password)).Code))
+	if a.Status != http.StatusCreated {
+		t.Fatalf("redeem: %d %s", a.Status, a.Body)
+	}
+	return a
+}
