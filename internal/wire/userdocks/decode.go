@@ -96,10 +96,10 @@ func decodeCodes(w http.ResponseWriter, r *http.Request) (codesRequest, error) {
 	return req, nil
 }
 
-// sameRedirect compares after one trailing slash is removed from both sides;
-// otherwise as bytes (contract §B.4 rule 7).
-func sameRedirect(registered, requested string) bool {
-	return oauth.TrimSlash(registered) == oauth.TrimSlash(requested)
+// sameRedirect compares as bytes, after one trailing slash is removed from both
+// sides (contract §B.4 rule 7); the requested one has lost its already.
+func sameRedirect(registered, trimmed string) bool {
+	return oauth.TrimSlash(registered) == trimmed
 }
 
 // decodeTokens reads the body of POST /api/v1/tokens. The grant is chosen by
