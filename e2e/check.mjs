@@ -1,0 +1,36 @@
+// What both scripts share: one line per step, and the end at the first false expectation.
+// No line ever shows a token: where two of them are compared, the check is on the comparison.
+import { readFileSync } from 'node:fs';
+
+export async function step(name, run) {
+  try {
+    await run();
+  } catch (err) {
+    console.log(`FAIL  ${name}\n      ${err.message}`);
+    process.exit(1);
+  }
+  console.log(`ok    ${name}`);
+}
+
+// devJSON reads what the server wrote when it was ready; its path is the script's argument.
+export function devJSON() {
+  const path = process.argv[2];
+  if (!path) {
+    console.log('usage: node SCRIPT.mjs path/to/dev.json');
+    process.exit(2);
+  }
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+// installedVersion reads node_modules itself: the packages' exports maps hide package.json.
+export function installedVersion(name) {
+  return JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url), 'utf8')).version;
+}
+
+// jwtPart decodes one segment as both SDKs do: plain atob, no url-safe alphabet.
+export function jwtPart(token, index) {
+  return JSON.parse(atob(token.split('.')[index]));
+}
+
+export const jwtHeader = (token) => jwtPart(token, 0);
+export const jwtClaims = (token) => jwtPart(token, 1);
