@@ -36,7 +36,7 @@ func printBanner(out io.Writer, w *world, base, curl, dir string) {
 	p.line(`  sed 's/.*"code":"\([^"]*\)".*/\1/')`)
 	p.line(curl + ` -s ` + w.Dressipi.BaseURI + `/oauth/token -d grant_type=authorization_code -d code=$code \`)
 	p.line(`  -d client_id=` + w.Dressipi.ClientID + ` -d redirect_uri=` + oauth.URNAuto + ` \`)
-	p.line(`  -d code_verifier=` + sampleVerifier)
+	p.line(`  -d code_verifier=` + sampleVerifier + `; echo`)
 	p.line("")
 
 	p.title("Userdocks face", "e-mail and password, for an app")
@@ -48,7 +48,7 @@ func printBanner(out io.Writer, w *world, base, curl, dir string) {
 	p.line(curl + ` -s ` + w.Userdocks.APIURI + `/api/v1/tokens -H 'Content-Type: application/json' -d '{`)
 	p.line(`  "client_id": "` + w.Userdocks.AppUUID + `", "service": "email",`)
 	p.line(`  "grant_type": "authorization_code", "code": "'$code'", "state": "mine", "nonce": "once",`)
-	p.line(`  "redirect_uri": "` + w.Userdocks.RedirectURI + `"}'`)
+	p.line(`  "redirect_uri": "` + w.Userdocks.RedirectURI + `"}'; echo`)
 	p.line("")
 	p.line("  " + p.dim("For scripts   ") + dir + "/dev.json")
 	p.line("  " + p.dim("Stop          ") + "Ctrl-C; all of it comes back at the next start")
