@@ -20,8 +20,9 @@ import (
 var (
 	// ErrBusy: too many intents are waiting; this one was not begun.
 	ErrBusy = errors.New("store: busy")
-	// ErrUnknownFate: the commit failed, and whether it was made durable is not
-	// known. The intent may be repeated: every one of them is conditional.
+	// ErrUnknownFate: the commit failed, or the caller's context ended while it
+	// was under way, and whether it was made durable is not known. The intent may
+	// be repeated: every one of them is conditional.
 	ErrUnknownFate = errors.New("store: commit of unknown fate")
 	// ErrClosed: the store is shut.
 	ErrClosed = errors.New("store: closed")

@@ -1,0 +1,141 @@
+// Package sqlstore keeps the contract of package store in SQL: one text for
+// SQLite and, later, PostgreSQL. What is decided is decided by the condition of
+// an UPDATE or INSERT; a SELECT only says why.
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tallystick/tallystick/internal/store"
+)
+
+// Config says which database to open.
+type Config struct {
+	Path string // SQLite file
+	// WrapConnector lets a test stand between the store and the driver; nil = none.
+	WrapConnector func(driver.Connector) driver.Connector
+	Log           *slog.Logger // nil = discard
+}
+
+// backend is a database that intents run on.
+type backend interface {
+	// write runs an intent in one transaction; it is durable when write returns.
+	write(context.Context, func(tx) error) error
+	// read runs statements that change nothing, outside of any transaction.
+	read(context.Context, func(tx) error) error
+	// ready reports whether a commit can be made; touch writes without changing.
+	ready(ctx context.Context, touch func(tx) error) error
+	close() error
+}
+
+// DB is a database of one or more issuers, open in this process.
+type DB struct {
+	backend
+	node     int64 // of this process's audit events
+	sequence atomic.Int64
+
+	shut    sync.Once
+	shutErr error
+}
+
+// Open opens a database, makes it if there is none, and brings it to the newest
+// schema. The error of a file that is not ours, or newer than this program, is
+// one line that says so; such a file is not touched.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	b, err := openSQLite(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	var node [8]byte
+	_, _ = rand.Read(node[:]) // never fails
+	return &DB{backend: b, node: int64(binary.BigEndian.Uint64(node[:]) >> 1)}, nil
+}
+
+// Close finishes what is queued, commits it and leaves one file without a WAL.
+// Whatever comes after is store.ErrClosed.
+func (db *DB) Close() error {
+	db.shut.Do(func() { db.shutErr = db.backend.close() })
+	return db.shutErr
+}
+
+// Issuer finds an issuer by its name, or inserts it with the candidate's id and
+// check. It returns the issuer's part of the database and the check that the row
+// has: another one than the given means another master key.
+func (db *DB) Issuer(ctx context.Context, name string, candidate store.IssuerID, check [32]byte, now store.Time) (*Store, [32]byte, error) {
+	s := &Store{db: db}
+	err := db.write(ctx, func(t tx) error {
+		if _, err := t.exec(sqlInsertIssuer, candidate[:], name, check[:], now); err != nil {
+			return err
+		}
+		r, err := t.one(sqlIssuerByName, name)
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return errors.New("the candidate's id is another issuer's")
+		}
+		s.id, check = r.id(), r.hash()
+		return r.err
+	})
+	if err != nil {
+		return nil, [32]byte{}, fmt.Errorf("issuer %q: %w", name, err)
+	}
+	s.key = s.id[:]
+	return s, check, nil
+}
+
+// Store is one issuer's part of a database.
+type Store struct {
+	db  *DB
+	id  store.IssuerID
+	key any // the id as the first argument of every statement
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Issuer is whose store it is.
+func (s *Store) Issuer() store.IssuerID { return s.id }
+
+// Ready reports whether the store can commit now. After a failure it writes a
+// row as it is, until that can be committed.
+func (s *Store) Ready(ctx context.Context) error {
+	return s.db.ready(ctx, func(t tx) error {
+		_, err := t.exec(sqlTouchIssuer, s.key)
+		return err
+	})
+}
+
+// errTaken undoes an intent whose outcome is Taken.
+var errTaken = errors.New("taken")
+
+// orTaken turns the error of an undone intent into its outcome.
+func orTaken(err error) (store.Outcome, error) {
+	switch {
+	case errors.Is(err, errTaken):
+		return store.Taken, nil
+	case err != nil:
+		return 0, err
+	}
+	return store.Done, nil
+}
+
+// errNoTime: 0 means never, so an intent at 0 would be lost in its own row.
+var errNoTime = errors.New("store: an intent without a time")
+
+func timed(t store.Time) error {
+	if t <= 0 {
+		return errNoTime
+	}
+	return nil
+}
