@@ -6,6 +6,7 @@
 package demo
 
 import (
+	"cmp"
 	"embed"
 	"net/http"
 	"slices"
@@ -151,12 +152,7 @@ func (d *demo) press(walk *walk, i int) http.Handler {
 			for _, name := range walk.keeps {
 				// What worked is what the next steps begin with; the answer's own
 				// values come last, because a refresh token is answered by another.
-				if value, ok := sent[name]; ok {
-					keep[name] = value
-				}
-				if value, ok := learnt[name]; ok {
-					keep[name] = value
-				}
+				keep[name] = cmp.Or(learnt[name], sent[name], keep[name])
 			}
 			for _, name := range []string{"access_token", "id_token"} {
 				if learnt[name] != "" {
@@ -185,8 +181,8 @@ func (d *demo) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	walk := d.walks[1]
 	i := slices.IndexFunc(walk.steps, func(s step) bool { return s.method == "" })
-	keep := values{"client_id": query.value("client_id"), "redirect_uri": query.value("redirect_uri"),
-		"code": query.value("code"), "state": query.value("state")}
+	keep := values{"client_id": query.Value("client_id"), "redirect_uri": query.Value("redirect_uri"),
+		"code": query.Value("code"), "state": query.Value("state")}
 	show(w, http.StatusOK, walk.Face, view{
 		Walk: walk, Step: &walk.steps[i], Number: i + 1,
 		Query: append([]line{{"GET " + callbackPath, ""}}, query.lines("    ?", "    &")...),

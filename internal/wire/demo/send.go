@@ -36,7 +36,7 @@ func (x *exchange) StatusText() string { return http.StatusText(x.Status) }
 
 // shownHeaders are those of an answer that matter to the reader of a walk.
 var shownHeaders = []string{
-	"Content-Type", "Cache-Control", "Pragma", "Allow", "Retry-After", "WWW-Authenticate", "Location", "X-Request-Id",
+	"Content-Type", "Cache-Control", "Allow", "Retry-After", "WWW-Authenticate", "Location", "X-Request-Id",
 }
 
 // send sends a step's request to the server that this page belongs to, in its
@@ -104,8 +104,6 @@ func (d *demo) send(visitor *http.Request, step *step, sent values) (*exchange, 
 		x.Sent = append(append(x.Sent, line{}), bodyLines([]byte(body))...)
 	case inQuery, inHeader:
 	}
-	x.Received = []line{{"HTTP/1.1", " " + http.StatusText(a.status)}}
-	x.Received[0].Rest = " " + statusLine(a.status)
 	for _, name := range shownHeaders {
 		if v := a.sent.Get(name); v != "" {
 			x.Received = append(x.Received, line{name, ": " + v})

@@ -57,8 +57,8 @@ type param struct {
 
 type params []param
 
-// value is that of the parameter of this name, "" without one.
-func (p params) value(name string) string {
+// Value is that of the parameter of this name, "" without one.
+func (p params) Value(name string) string {
 	if i := slices.IndexFunc(p, func(p param) bool { return p.Name == name }); i >= 0 {
 		return p[i].Value
 	}
@@ -171,6 +171,9 @@ func readCallback(r *http.Request) (params, error) {
 	}
 	var query params
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if pair == "" {
+			continue
+		}
 		name, value, _ := strings.Cut(pair, "=")
 		if name, err = url.QueryUnescape(name); err != nil {
 			return nil, err
