@@ -174,18 +174,14 @@ func (d *demo) press(walk *walk, i int) http.Handler {
 // callback is the demo app's redirect URI. It shows what the app got, and offers
 // the exchange.
 func (d *demo) callback(w http.ResponseWriter, r *http.Request) {
-	query, err := readCallback(r)
+	got, lines, err := readCallback(r)
 	if err != nil {
 		d.refuseBecause(w, r, err)
 		return
 	}
 	walk := d.walks[1]
 	i := slices.IndexFunc(walk.steps, func(s step) bool { return s.method == "" })
-	keep := values{"client_id": query.Value("client_id"), "redirect_uri": query.Value("redirect_uri"),
-		"code": query.Value("code"), "state": query.Value("state")}
 	show(w, http.StatusOK, walk.Face, view{
-		Walk: walk, Step: &walk.steps[i], Number: i + 1,
-		Query: append([]line{{"GET " + callbackPath, ""}}, query.lines("    ?", "    &")...),
-		Next:  d.offer(walk, i+1, keep),
+		Walk: walk, Step: &walk.steps[i], Number: i + 1, Query: lines, Next: d.offer(walk, i+1, values(got)),
 	})
 }

@@ -29,9 +29,7 @@ func parse(names ...string) *template.Template {
 	for _, n := range names {
 		files = append(files, "templates/"+n+".html")
 	}
-	return template.Must(template.New("layout").Funcs(template.FuncMap{
-		"inc": func(i int) int { return i + 1 },
-	}).ParseFS(templateFiles, files...))
+	return template.Must(template.ParseFS(templateFiles, files...))
 }
 
 // show writes a page, whole or not at all.

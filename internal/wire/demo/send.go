@@ -155,10 +155,14 @@ func (p params) lines(first, other string) []line {
 	return lines
 }
 
+// maxNested bounds what is indented: depth costs its square in blanks.
+const maxNested = 200
+
 // bodyLines lists a body; JSON is indented, and its members are set off.
 func bodyLines(body []byte) []line {
 	var indented bytes.Buffer
-	if json.Indent(&indented, body, "", "  ") == nil {
+	nested := bytes.Count(body, []byte("[")) + bytes.Count(body, []byte("{"))
+	if nested <= maxNested && json.Indent(&indented, body, "", "  ") == nil {
 		body = indented.Bytes()
 	}
 	var lines []line

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,7 @@ func userdocksWalk() *walk {
 				},
 				learn: learnNothing},
 			{Slug: "key", Name: "Public key", method: http.MethodGet, path: prefix + "/public-key", carrier: inHeader,
-				fields: func(d *demo, keep values) params {
+				fields: func(d *demo, _ values) params {
 					return params{
 						{Name: "X-API-KEY-Type", Value: "read"},
 						{Name: "X-API-KEY", Value: d.ReadAPIKey},
@@ -112,6 +113,10 @@ func learnNextAction(body []byte) values {
 			URL string `json:"url"`
 		} `json:"nextAction"`
 	}](body)
+	// The page makes a link of it: a script is no address.
+	if u, err := url.Parse(item.NextAction.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return nil
+	}
 	return values{"link": item.NextAction.URL}
 }
 

@@ -83,12 +83,12 @@ type view struct {
 // Refused reports that the step's request was sent and not served.
 func (v view) Refused() bool { return v.Exchange != nil && !v.Exchange.Served() }
 
-// Cut reports whether step n has been taken: the rail shows a notch for it.
+// Cut reports whether the step with index i has been taken: the rail shows a
+// notch for it.
 func (v view) Cut(i int) bool { return i+1 < v.Number || i+1 == v.Number && !v.Refused() }
 
-// Current reports whether it is step i that the page shows, or on the start
-// page, that comes first.
-func (v view) Current(i int) bool { return i+1 == max(v.Number, 1) }
+// Current reports whether it is the step with index i that the page shows.
+func (v view) Current(i int) bool { return i+1 == v.Number }
 
 // offer is the form of a step. Its one button is named by what it does.
 type offer struct {
@@ -143,12 +143,13 @@ func readStep(w http.ResponseWriter, r *http.Request, walk *walk, step *step, d 
 	present, _ := url.ParseQuery(string(body)) // ParseParams has seen to the errors
 	sent, keep = values{}, values{}
 	for _, f := range step.fields(d, values{}) {
-		if !f.Kept {
-			sent[f.Name] = got[f.FieldName()]
+		if f.Kept {
+			continue // one of the walk's keeps, below
 		}
-		if !present.Has(f.FieldName()) {
+		if !present.Has(f.Name) {
 			return nil, nil, &problem{Kind: "incomplete"}
 		}
+		sent[f.Name] = got[f.Name]
 	}
 	for _, name := range walk.keeps {
 		field := param{Name: name, Kept: true}.FieldName()
@@ -160,28 +161,21 @@ func readStep(w http.ResponseWriter, r *http.Request, walk *walk, step *step, d 
 	return sent, keep, nil
 }
 
-// readCallback reads the query of the redirect URI, in its order.
-func readCallback(r *http.Request) (params, error) {
+// readCallback reads the query of the redirect URI, and lists it as it came.
+func readCallback(r *http.Request) (wire.Params, []line, error) {
 	got, err := wire.ParseParams(r.URL.RawQuery)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if got["code"] == "" {
-		return nil, &problem{Kind: "no-code", Text: got["error"]}
+		return nil, nil, &problem{Kind: "no-code", Text: got["error"]}
 	}
-	var query params
+	lines := []line{{"GET " + callbackPath, ""}}
+	lead := "    ?"
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		if pair == "" {
-			continue
-		}
 		name, value, _ := strings.Cut(pair, "=")
-		if name, err = url.QueryUnescape(name); err != nil {
-			return nil, err
-		}
-		if value, err = url.QueryUnescape(value); err != nil {
-			return nil, err
-		}
-		query = append(query, param{Name: name, Value: value})
+		lines = append(lines, line{lead + name, "=" + value})
+		lead = "    &"
 	}
-	return query, nil
+	return got, lines, nil
 }
