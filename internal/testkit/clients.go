@@ -67,8 +67,7 @@ func Read(status int, header http.Header, body string) Answer {
 	return a
 }
 
-// DressipiAuthorize, DressipiRedeem and DressipiRefresh are the requests of the
-// Dressipi SDK.
+// DressipiAuthorize is the first request of the Dressipi SDK.
 func DressipiAuthorize(client string) *http.Request {
 	return httptest.NewRequest("GET", "/api/oauth/authorize?"+url.Values{
 		"redirect_uri": {oauth.URNAuto}, "response_type": {"code"}, "client_id": {client}, "state": {"s"},
@@ -76,6 +75,7 @@ func DressipiAuthorize(client string) *http.Request {
 	}.Encode(), nil)
 }
 
+// DressipiRedeem is its second, with every parameter in the query.
 func DressipiRedeem(client, code string) *http.Request {
 	return httptest.NewRequest("POST", "/api/oauth/token?"+url.Values{
 		"redirect_uri": {oauth.URNAuto}, "grant_type": {"authorization_code"}, "client_id": {client},
@@ -83,20 +83,21 @@ func DressipiRedeem(client, code string) *http.Request {
 	}.Encode(), nil)
 }
 
+// DressipiRefresh is its later ones.
 func DressipiRefresh(client, token string) *http.Request {
 	return httptest.NewRequest("POST", "/api/oauth/token?"+url.Values{
 		"redirect_uri": {oauth.URNAuto}, "grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {token},
 	}.Encode(), nil)
 }
 
-// UserdocksCodes, UserdocksRedeem and UserdocksRefresh are the requests of the
-// Userdocks SDK.
+// UserdocksCodes asks for a code by e-mail address and password.
 func UserdocksCodes(app, email, password string) *http.Request {
 	return post("/api/v1/codes", map[string]any{
 		"appUuid": app, "email": email, "password": password, "state": "s", "redirectUri": AppCallback, "acceptPrivacyPolicy": false,
 	})
 }
 
+// UserdocksRedeem is the Userdocks SDK's exchange of a code.
 func UserdocksRedeem(app, code string) *http.Request {
 	return post("/api/v1/tokens", map[string]any{
 		"language": "en", "service": "email", "grant_type": "authorization_code", "client_id": app, "redirect_uri": AppCallback,
@@ -104,6 +105,7 @@ func UserdocksRedeem(app, code string) *http.Request {
 	})
 }
 
+// UserdocksRefresh is its refresh.
 func UserdocksRefresh(app, token string) *http.Request {
 	return post("/api/v1/tokens", map[string]any{
 		"language": "en", "service": "email", "grant_type": "authorization_code", "client_id": app, "redirect_uri": AppCallback,

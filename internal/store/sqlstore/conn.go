@@ -156,7 +156,7 @@ func (c *conn) all(query string, each func(*row) error, args ...any) (err error)
 	}
 	defer func() { // each may panic
 		if err = errors.Join(err, rows.Close()); err != nil {
-			c.fail(err)
+			_ = c.fail(err) // remembers it
 		}
 	}()
 	for {
@@ -186,7 +186,7 @@ func step(rows driver.Rows, r *row) (found bool, err error) {
 	n := len(rows.Columns())
 	*r = row{values: slices.Grow(r.values[:0], n)[:n]}
 	err = rows.Next(r.values)
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // a driver ends its rows by this very value
 		return false, nil
 	}
 	return err == nil, err

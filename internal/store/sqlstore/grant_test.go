@@ -21,8 +21,8 @@ func TestServingNeedsNoWriter(t *testing.T) {
 		t.Errorf("RotateRefresh = %v, %v; want done", out.Outcome, err)
 	}
 	select {
-	case <-held.answer:
-		t.Error("the writer was not held")
+	case err := <-held.answer:
+		t.Errorf("the writer was not held: %v", err)
 	default:
 	}
 	release()

@@ -211,7 +211,7 @@ func (w *writer) nest(r *request) error {
 // would pass for the outcome.
 func (w *writer) undo(sql string, r *request) error {
 	if err := w.control(sql); err != nil {
-		return fmt.Errorf("%w (after: %v)", err, r.err)
+		return fmt.Errorf("%w (after: %s)", err, r.err.Error())
 	}
 	return nil
 }

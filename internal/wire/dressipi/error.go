@@ -50,12 +50,17 @@ func status(refusal *wire.Refusal) int {
 	if refusal.Status != 0 {
 		return refusal.Status
 	}
+	//exhaustive:enforce
 	switch refusal.Err.Code {
 	case oauth.ServerError:
 		return http.StatusInternalServerError
 	case oauth.TemporarilyUnavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusBadRequest
+		if refusal.Err.Fault() {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusTooManyRequests
+	case oauth.InvalidRequest, oauth.InvalidClient, oauth.InvalidGrant, oauth.UnauthorizedClient, oauth.UnsupportedGrantType,
+		oauth.UnsupportedResponseType, oauth.InvalidScope, oauth.AccessDenied, oauth.InvalidToken, oauth.InsufficientScope:
 	}
+	return http.StatusBadRequest
 }

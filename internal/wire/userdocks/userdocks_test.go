@@ -37,6 +37,7 @@ func TestKeyAnswerIsOneSegment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer res.Body.Close()
 	body := new(bytes.Buffer)
 	if _, err := body.ReadFrom(res.Body); err != nil {
 		t.Fatal(err)
