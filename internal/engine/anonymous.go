@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"strconv"
 
 	"github.com/tallystick/tallystick/internal/oauth"
@@ -106,7 +107,7 @@ func (e *Engine) redeemAnonymous(ctx context.Context, client *store.Client, req 
 		}
 		return e.withRefreshToken(ring, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
 	}
-	return nil, 0, oauth.Unavailable("no free subject in three draws", nil)
+	return nil, 0, fault("subject", errors.New("no free subject in three draws"))
 }
 
 // profileSubject is a string of decimal digits that fits a signed 64-bit
