@@ -53,7 +53,8 @@ type Birth struct {
 // the grant unrevoked, now. All else that binds a code has been checked: the
 // birthright never changes. Writes one audit event.
 //
-// Done, Spent or Replayed (it was redeemed before), Expired, Revoked, Unknown.
+// Done, or the first that is true of: Unknown, Revoked, Spent or Replayed (it was
+// redeemed before, also if it has expired since), Expired (code, absolute).
 type Redeem struct {
 	Grant GrantID
 	Now   Time
@@ -85,8 +86,8 @@ type Redeemed struct {
 // event.
 //
 // Done; Taken: the subject belongs to another profile (nothing happened; take
-// another subject); Spent, Replayed or Revoked as for Redeem. Expired if Now is
-// not before the grant's CodeExpiresAt.
+// another subject); Spent, Replayed or Revoked as for Redeem. Expired if there is
+// no row and Now is not before the grant's CodeExpiresAt.
 type RedeemAnonymous struct {
 	Grant       Grant
 	Now         Time
@@ -106,11 +107,13 @@ type RedeemAnonymous struct {
 //	Presented = g, another key → Unknown
 //	Presented = g−1, inside the window → no write but an extension: Retried
 //	Presented = g−1 later, Presented < g−1 → Replayed; the grant ends if EndOnReplay
-//	Presented > g, or the code not redeemed yet → the row becomes Presented+1: Ahead; one audit event
+//	Presented > g, or the code not redeemed yet → the row becomes Presented+1 under ActiveKey,
+//	    and the code redeemed Now: Ahead; one audit event
 //
-// The window is RetryWindow milliseconds since the rotation, or without end if
-// UntilUsed, and for a client that does not rotate: its rotations are the
-// server's doing. A generation of 1<<32−1 is the last: Expired.
+// The window is RetryWindow milliseconds since the rotation (0 = none, also for
+// a clock that is behind), or without end if UntilUsed, and for a client that
+// does not rotate: its rotations are the server's doing. A generation of
+// 1<<32−1 is the last: Expired.
 //
 // An extension is a write of IdleExpiresAt, made only when less than 15/16 of
 // IdleLife is left.

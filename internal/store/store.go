@@ -58,7 +58,8 @@ type Store interface {
 type Grants interface {
 	// Grant reads a grant. found is false if there is none.
 	Grant(ctx context.Context, id GrantID) (g Grant, found bool, err error)
-	// Birth inserts a grant for a user who has just proved who he is.
+	// Birth inserts a grant for a user who has just proved who he is. Done,
+	// Refused, Taken (there is a grant of this id, so this is a repetition).
 	Birth(context.Context, Birth) (Outcome, error)
 	// RedeemCode spends the code of a grant.
 	RedeemCode(context.Context, Redeem) (Redeemed, error)
@@ -68,7 +69,8 @@ type Grants interface {
 	RotateRefresh(context.Context, Rotate) (Rotated, error)
 	// EndGrant revokes a grant. Done, Revoked (it was already), Unknown.
 	EndGrant(context.Context, End) (Outcome, error)
-	// AuditOf lists what happened to a grant, oldest first.
+	// AuditOf lists what happened to a grant, oldest first. What two processes
+	// tell of one millisecond has no order.
 	AuditOf(context.Context, GrantID) ([]AuditEvent, error)
 }
 
@@ -94,7 +96,8 @@ type Users interface {
 	// PutUser inserts a user, or replaces all of one but the times of birth and
 	// sign-in. Taken if another user has one of its identifiers; then nothing
 	// changes. A changed credential (CredentialVersion counted up) and a
-	// DisabledAt end the user's grants in the same transaction.
+	// DisabledAt end the user's grants in the same transaction, at UpdatedAt and
+	// each with an audit event.
 	PutUser(context.Context, User) (Outcome, error)
 	// PutTenant inserts or replaces a tenant.
 	PutTenant(context.Context, Tenant) error

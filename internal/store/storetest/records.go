@@ -106,7 +106,7 @@ var recordRules = []rule{
 			row, _, err := w.s.Grant(w.ctx, in.Grant.ID)
 			w.must(err)
 			w.same("grant", row, in.Grant)
-			w.same("trace", w.audit(in.Grant.ID)[0].Trace, in.Trace)
+			w.same("trace", w.wantAudit(in.Grant.ID, store.AuditRedemption)[0].Trace, in.Trace)
 		}
 	}},
 	{name: "records: a client, and its replacement", check: func(w *world) {

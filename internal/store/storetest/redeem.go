@@ -15,8 +15,8 @@ var birthRules = []rule{
 			w.Fatalf("Birth = %v, %v", out, err)
 		}
 		w.wantState(b.Grant.ID, store.GrantState{MACKey: 1})
-		w.wantAudit(b.Grant.ID, store.AuditBirth)
-		w.wantEvent(w.audit(b.Grant.ID)[0], store.AuditEvent{
+		events := w.wantAudit(b.Grant.ID, store.AuditBirth)
+		w.wantEvent(events[0], store.AuditEvent{
 			At: t0 + 5, Kind: store.AuditBirth, Grant: b.Grant.ID, ClientID: "app", User: w.user.ID, Trace: trace,
 		})
 		u, _, err := w.s.User(w.ctx, w.user.ID)
@@ -103,11 +103,7 @@ func (r replay) check(w *world, g store.GrantID, use func() store.Redeemed) {
 		w.Errorf("Ended = true, want false")
 	}
 	w.same("grant", after.Grants[g], row)
-	events := after.Audit[g][len(before.Audit[g]):]
-	if len(events) != len(r.audit) {
-		w.Fatalf("audit: %d events more, want %d", len(events), len(r.audit))
-	}
-	for i, e := range events {
+	for i, e := range w.news(g, before, after, len(r.audit)) {
 		want := store.AuditEvent{
 			At: replayAt, Kind: r.audit[i], Grant: g, ClientID: row.ClientID, User: row.User,
 			Reason: string(store.WhyCodeReplayed), Trace: trace,
@@ -134,8 +130,8 @@ func redeemRules() []rule {
 			in.Now, in.MACKey, in.IdleExpiresAt = t0+9, 65535, t0+9+idleLife
 			w.redeem(in, store.Done)
 			w.wantState(g, store.GrantState{RedeemedAt: t0 + 9, MACKey: 65535, IdleExpiresAt: t0 + 9 + idleLife})
-			w.wantAudit(g, store.AuditBirth, store.AuditRedemption)
-			w.wantEvent(w.audit(g)[1], store.AuditEvent{
+			events := w.wantAudit(g, store.AuditBirth, store.AuditRedemption)
+			w.wantEvent(events[1], store.AuditEvent{
 				At: t0 + 9, Kind: store.AuditRedemption, Grant: g, ClientID: "app", User: w.user.ID, Trace: trace,
 			})
 		}},
@@ -240,8 +236,8 @@ func anonymousRules() []rule {
 				w.Fatalf("Grant: found = %v, %v", found, err)
 			}
 			w.same("grant", g, in.Grant)
-			w.wantAudit(in.Grant.ID, store.AuditRedemption)
-			w.wantEvent(w.audit(in.Grant.ID)[0], store.AuditEvent{
+			events := w.wantAudit(in.Grant.ID, store.AuditRedemption)
+			w.wantEvent(events[0], store.AuditEvent{
 				At: t0, Kind: store.AuditRedemption, Grant: in.Grant.ID, ClientID: "app", Trace: trace,
 			})
 			w.rotate(refresh(in.Grant.ID, 0, t0+1), store.Done)
@@ -332,8 +328,8 @@ var endRules = []rule{
 		w.end(g, t0+3, store.Done)
 		before.RevokedAt, before.RevokedWhy = t0+3, store.WhyRevoked
 		w.wantState(g, before)
-		w.wantAudit(g, store.AuditBirth, store.AuditRedemption, store.AuditEnd)
-		w.wantEvent(w.audit(g)[2], store.AuditEvent{
+		events := w.wantAudit(g, store.AuditBirth, store.AuditRedemption, store.AuditEnd)
+		w.wantEvent(events[2], store.AuditEvent{
 			At: t0 + 3, Kind: store.AuditEnd, Grant: g, ClientID: "app", User: w.user.ID,
 			Reason: string(store.WhyRevoked), Trace: trace,
 		})

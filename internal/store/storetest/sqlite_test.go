@@ -15,7 +15,10 @@ import (
 	"github.com/tallystick/tallystick/internal/store/storetest"
 )
 
-func TestSQLite(t *testing.T) { storetest.Run(t, sqlite) }
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, sqlite)
+}
 
 var sqlite = storetest.Backend{New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
 	d := &sqliteFile{t: t, wrap: wrap, dir: tempDir(t)}

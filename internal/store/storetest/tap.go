@@ -26,23 +26,23 @@ const (
 // decide over each call. The zero Tap lets everything through.
 type Tap struct {
 	Rewrite func(sql string) string // nil = as it is; set before the first connection
-	around  atomic.Pointer[around]
+	hook    atomic.Pointer[Hook]
 }
 
-// around decides over one call: it performs it or not, and returns its error.
-type around func(kind Kind, sql string, perform func() error) error
+// Hook decides over one call: it performs it or not, and returns its error.
+type Hook func(kind Kind, sql string, perform func() error) error
 
-// hook makes f decide over the calls from now on, nil lets them through.
-func (t *Tap) hook(f around) {
+// Hook makes f decide over the calls from now on; nil lets them through.
+func (t *Tap) Hook(f Hook) {
 	if f == nil {
-		t.around.Store(nil)
+		t.hook.Store(nil)
 		return
 	}
-	t.around.Store(&f)
+	t.hook.Store(&f)
 }
 
 func (t *Tap) call(kind Kind, sql string, perform func() error) error {
-	if f := t.around.Load(); f != nil {
+	if f := t.hook.Load(); f != nil {
 		return (*f)(kind, sql, perform)
 	}
 	return perform()
@@ -82,7 +82,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	err := c.tap.call(Connect, "", func() (err error) { inner, err = c.Connector.Connect(ctx); return err })
 	if err != nil {
 		if inner != nil {
-			inner.Close()
+			_ = inner.Close()
 		}
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (c *conn) PrepareContext(ctx context.Context, sql string) (driver.Stmt, err
 	})
 	if err != nil {
 		if inner != nil {
-			inner.Close()
+			_ = inner.Close()
 		}
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (c *conn) PrepareContext(ctx context.Context, sql string) (driver.Stmt, err
 }
 
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	var inner driver.Tx
+	var inner driver.Tx = noTx{}
 	err := c.tap.call(Begin, "", func() (err error) {
 		inner, err = c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 		return err
@@ -124,7 +124,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 }
 
 func (c *conn) ExecContext(ctx context.Context, sql string, args []driver.NamedValue) (res driver.Result, err error) {
-	sql = c.tap.rewrite(sql)
+	sql, res = c.tap.rewrite(sql), notPerformed
 	err = c.tap.call(kindOf(sql, Exec), sql, func() (err error) {
 		res, err = c.Conn.(driver.ExecerContext).ExecContext(ctx, sql, args)
 		return err
@@ -170,6 +170,9 @@ func checkNamedValue(inner any, v *driver.NamedValue) error {
 	return driver.ErrSkip
 }
 
+// notPerformed is the result of a statement that a hook has not performed.
+var notPerformed driver.Result = driver.RowsAffected(0)
+
 type stmt struct {
 	driver.Stmt
 	tap *Tap
@@ -177,6 +180,7 @@ type stmt struct {
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (res driver.Result, err error) {
+	res = notPerformed
 	err = s.tap.call(kindOf(s.sql, Exec), s.sql, func() (err error) {
 		res, err = s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 		return err
@@ -202,7 +206,7 @@ func (t *Tap) rows(inner driver.Rows, sql string, err error) (driver.Rows, error
 		return &rows{inner, t, sql}, nil
 	}
 	if inner != nil {
-		inner.Close()
+		_ = inner.Close()
 	}
 	return nil, err
 }
@@ -216,6 +220,12 @@ type rows struct {
 func (r *rows) Next(dest []driver.Value) error {
 	return r.tap.call(Next, r.sql, func() error { return r.Rows.Next(dest) })
 }
+
+// noTx is a transaction that a hook has not begun.
+type noTx struct{}
+
+func (noTx) Commit() error   { return nil }
+func (noTx) Rollback() error { return nil }
 
 type tx struct {
 	driver.Tx

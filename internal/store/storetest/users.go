@@ -257,6 +257,15 @@ var issuerRules = []rule{
 		if _, found, err := b.s.UserByIdentifier(b.ctx, "bob"); err != nil || found {
 			b.Errorf("UserByIdentifier: found = %v, %v", found, err)
 		}
+		// The same name is somebody else here.
+		carol := b.person("carol")
+		carol.Identifiers = bob.Identifiers
+		b.put(carol)
+		for w, want := range map[*world]store.UserID{a: bob.ID, b: carol.ID} {
+			u, _, err := w.s.UserByIdentifier(w.ctx, "bob")
+			w.must(err)
+			w.same("bob", u.ID, want)
+		}
 		birth := b.birth("of bob")
 		birth.Grant.User = bob.ID
 		b.refusedBirth(birth)

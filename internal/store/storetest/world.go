@@ -229,13 +229,26 @@ func (w *world) audit(g store.GrantID) []store.AuditEvent {
 }
 
 // wantAudit wants exactly these kinds, oldest first.
-func (w *world) wantAudit(g store.GrantID, want ...store.AuditKind) {
+func (w *world) wantAudit(g store.GrantID, want ...store.AuditKind) []store.AuditEvent {
 	w.Helper()
+	events := w.audit(g)
 	var got []store.AuditKind
-	for _, e := range w.audit(g) {
+	for _, e := range events {
 		got = append(got, e.Kind)
 	}
-	w.same("audit", got, want)
+	if !slices.Equal(got, want) {
+		w.Fatalf("audit = %v, want %v", got, want)
+	}
+	return events
+}
+
+// news are the events of a grant that a snapshot has and an earlier one has not.
+func (w *world) news(g store.GrantID, before, after snapshot, want int) []store.AuditEvent {
+	w.Helper()
+	if got := len(after.Audit[g]) - len(before.Audit[g]); got != want {
+		w.Fatalf("audit: %d events more, want %d", got, want)
+	}
+	return after.Audit[g][len(before.Audit[g]):]
 }
 
 // snapshot is all that can be seen of an issuer in a rule's world.
