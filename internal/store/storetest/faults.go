@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"sync"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,36 +54,39 @@ var faults = []fault{
 // strike is one fault at one call.
 type strike struct {
 	fault
-	n      int
 	ctx    context.Context // of the intents
 	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	calls  int
+	hit    bool // there was the call
 	commit bool // a commit was begun
 }
 
-func (w *world) strike(f fault, n int) *strike {
-	s := &strike{fault: f, n: n}
+// strike lets f befall the n-th call of a kind; "" = of any.
+func (w *world) strike(f fault, of Kind, n int) *strike {
+	s := &strike{fault: f}
 	s.ctx, s.cancel = context.WithCancel(w.ctx)
 	w.tap.Hook(func(kind Kind, _ string, perform func() error) error {
+		runtime.Gosched() // or a batch would be of one, on one core
 		s.mu.Lock()
-		// To read a row leaves nothing that a crash could find.
-		if kind != Next || !f.crashes || s.calls >= n {
+		after := s.hit
+		if !after && (of == "" || of == kind) && !(f.crashes && kind == Next) { // to read a row leaves nothing
 			s.calls++
+			s.hit = s.calls == n
 		}
-		calls := s.calls
+		hit := s.hit
 		s.commit = s.commit || kind == Commit
 		s.mu.Unlock()
-		if calls < n {
+		if !hit {
 			return perform()
 		}
-		return s.fault.strike(s, calls > n, perform)
+		return s.fault.strike(s, after, perform)
 	})
 	return s
 }
 
-// struck ends the fault and reports whether there was an n-th call.
+// struck ends the fault and reports whether there was such a call.
 func (w *world) struck(s *strike) bool {
 	w.Helper()
 	w.tap.Hook(nil)
@@ -98,7 +102,7 @@ func (w *world) struck(s *strike) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.calls >= s.n
+	return s.hit
 }
 
 func (s *strike) committing() bool {
@@ -160,7 +164,7 @@ func (d deed) suffer(w *world, f fault) {
 	for n := 1; n < maxCalls; n++ {
 		w := w.within("%s, call %d", d.name, n)
 		d.setUp(w)
-		s := w.strike(f, n)
+		s := w.strike(f, "", n)
 		out, err := d.do(s.ctx, w)
 		if !w.struck(s) {
 			if n == 1 {
@@ -195,42 +199,52 @@ const batch = 8
 
 // sufferTogether performs a batch of intents at once, with a fault at each of
 // their calls in turn: what befalls one must not make a lie of another's answer.
+// Calls are counted by kind, since how many share a commit is up to the moment:
+// there is always a first commit.
 func sufferTogether(w *world, f fault) {
-	for n := 1; n < maxCalls; n++ {
-		w := w.within("call %d", n)
-		var done sync.WaitGroup
-		gate := make(chan struct{})
-		var errs [batch]error
-		s := w.strike(f, n)
-		for i := range batch {
-			done.Go(func() {
-				<-gate
-				var out store.Redeemed
-				if out, errs[i] = w.s.RedeemAnonymous(s.ctx, anonymous(fmt.Sprint(i))); errs[i] == nil && out.Outcome != store.Done {
-					w.Errorf("intent %d = %v", i, out.Outcome)
-				}
-			})
+	for _, kind := range []Kind{Begin, Exec, Query, Next, Commit} {
+		n := 1
+		for w.sufferOnce(f, kind, n) {
+			n++
 		}
-		close(gate)
-		done.Wait()
-		if !w.struck(s) {
-			return
-		}
-		for i, err := range errs {
-			in := anonymous(fmt.Sprint(i))
-			in.EndOnReplay = false
-			_, happened, readErr := w.s.Grant(w.ctx, in.Grant.ID)
-			w.must(readErr)
-			w.wantFate(s, err, happened)
-			want := store.Done
-			if happened {
-				want = store.Replayed
-			}
-			w.redeemAnonymous(in, want)
-			w.wantAudit(in.Grant.ID, store.AuditRedemption)
+		if kind == Commit && n == 1 {
+			w.Fatalf("no commit was seen")
 		}
 	}
-	w.Fatalf("more than %d calls", maxCalls)
+}
+
+func (w *world) sufferOnce(f fault, kind Kind, n int) (hit bool) {
+	w = w.within("%s %d", kind, n)
+	var done sync.WaitGroup
+	gate := make(chan struct{})
+	var errs [batch]error
+	s := w.strike(f, kind, n)
+	for i := range batch {
+		done.Go(func() {
+			<-gate
+			var out store.Redeemed
+			if out, errs[i] = w.s.RedeemAnonymous(s.ctx, anonymous(fmt.Sprint(i))); errs[i] == nil && out.Outcome != store.Done {
+				w.Errorf("intent %d = %v", i, out.Outcome)
+			}
+		})
+	}
+	close(gate)
+	done.Wait()
+	hit = w.struck(s)
+	for i, err := range errs {
+		in := anonymous(fmt.Sprint(i))
+		in.EndOnReplay = false
+		_, happened, readErr := w.s.Grant(w.ctx, in.Grant.ID)
+		w.must(readErr)
+		w.wantFate(s, err, happened)
+		want := store.Done
+		if happened {
+			want = store.Replayed
+		}
+		w.redeemAnonymous(in, want)
+		w.wantAudit(in.Grant.ID, store.AuditRedemption)
+	}
+	return hit
 }
 
 func faultRules() []rule {
@@ -288,7 +302,7 @@ var faultStories = []rule{
 	}},
 	{name: "fault: not ready while no commit can be made, and ready again by itself", breaks: true, check: func(w *world) {
 		w.must(w.s.Ready(w.ctx))
-		s := w.strike(fault{strike: func(*strike, bool, func() error) error { return errInjected }}, 1)
+		s := w.strike(fault{strike: func(*strike, bool, func() error) error { return errInjected }}, "", 1)
 		_, err := w.s.EndGrant(w.ctx, store.End{Grant: id("never born"), Why: store.WhyRevoked, Now: t0})
 		if err == nil {
 			w.Errorf("EndGrant: no error")

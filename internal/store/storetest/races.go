@@ -225,6 +225,7 @@ var raceRules = []rule{
 						return fmt.Errorf("%v after the end", out.Outcome)
 					}
 					generation = out.State.Generation
+					runtime.Gosched() // a bad store may have made no call
 				}
 			},
 			func(i int, _ *tally) { w.same("why", w.state(nth(i)).RevokedWhy, store.WhyRevoked) })
