@@ -53,9 +53,6 @@ func NewRing(issuer Issuer, keys map[uint16]Material, active uint16) *Ring {
 	return r
 }
 
-// Issuer is whose ring it is.
-func (r *Ring) Issuer() Issuer { return r.issuer }
-
 // Active is the number of the key that new tallies are minted under.
 func (r *Ring) Active() uint16 { return r.active }
 

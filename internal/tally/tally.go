@@ -35,9 +35,16 @@ var (
 	// AnonymousCode is an authorization code whose grant has no row yet: the
 	// body carries what the row would (see AnonymousBody).
 	AnonymousCode = Kind{prefix: "tsa", body: anonymousBodySize}
+	// MailLink is what a mail's link carries.
+	MailLink = Kind{prefix: "tsm"}
+	// Session is the cookie of a browser's sign-in.
+	Session = Kind{prefix: "tss"}
+	// SilentSession is the cookie that names the same sign-in where a page of
+	// another site embeds one of ours. It is good for nothing else.
+	SilentSession = Kind{prefix: "tsi"}
 )
 
-var kinds = []Kind{Code, Refresh, AnonymousCode}
+var kinds = []Kind{Code, Refresh, AnonymousCode, MailLink, Session, SilentSession}
 
 // Secret is the half of the stick that only the holder has.
 type Secret [16]byte
@@ -46,7 +53,7 @@ type Secret [16]byte
 func (Secret) String() string   { return "[secret]" }
 func (Secret) GoString() string { return "[secret]" }
 
-// ID names the grant of a tally. It is public: it may stand in tokens, logs and
+// ID names what a tally belongs to: a grant, a session, a link. It is public: it may stand in tokens, logs and
 // the database.
 type ID [16]byte
 
@@ -80,7 +87,7 @@ func (k Kind) Size() int {
 
 func (k Kind) rawSize() int { return headSize + k.body + macSize }
 
-// ID is the public name of the grant that a secret belongs to.
+// ID is the public name of what a secret belongs to.
 func (i Issuer) ID(s Secret) ID {
 	var buf [64]byte
 	b := append(buf[:0], "tallystick id\x00"...)
@@ -171,6 +178,12 @@ func (k Kind) String() string {
 		return "refresh token"
 	case AnonymousCode:
 		return "anonymous code"
+	case MailLink:
+		return "mail link"
+	case Session:
+		return "session"
+	case SilentSession:
+		return "silent session"
 	}
 	return k.prefix
 }
