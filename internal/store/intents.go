@@ -41,10 +41,15 @@ type Trace struct {
 
 // Birth asks for a grant with a row. First the user is told to have signed in,
 // on condition that it is enabled and its credential still the one that was
-// checked; without that, Refused. Writes one audit event.
+// checked; without that, Refused. Likewise the session, if the grant has one: it
+// must be the user's, unended and unexpired. Writes one audit event.
+//
+// A birth without a session is a sign-in of its own: it also forgets the failed
+// guesses and remembers Address as known.
 type Birth struct {
 	Grant             Grant
 	CredentialVersion int64
+	Address           Hash // zero = not told
 	Now               Time
 	Trace             Trace
 }

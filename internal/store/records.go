@@ -20,11 +20,15 @@ type Birthright struct {
 	Scope    oauth.Scope
 	Nonce    string
 	AuthTime Time
+	// Session is set only where the grant ends with it.
+	Session SessionID
 	// RedirectURI is what the code is bound to, in the form the face compares.
 	RedirectURI string
 	// CodeChallenge is what the code is bound to, if HasChallenge.
 	CodeChallenge oauth.CodeChallenge
 	HasChallenge  bool
+	// StateHash is the SHA-256 of the state that the code is bound to; zero = none.
+	StateHash Hash
 
 	CreatedAt         Time
 	CodeExpiresAt     Time
@@ -52,6 +56,8 @@ const (
 	WhyRevoked         Why = "revoked"
 	WhyUserDisabled    Why = "user disabled"
 	WhyCredential      Why = "credential changed"
+	WhySessionEnded    Why = "session ended"
+	WhyUserDeleted     Why = "user deleted"
 )
 
 // Client is a client as it is stored.
@@ -89,6 +95,16 @@ type User struct {
 	CreatedAt         Time
 	UpdatedAt         Time
 	LastSignInAt      Time
+
+	ClientID     string // that the user registered with; "" = made by an operator
+	ReferralCode string // that the user may hand on; "" = none
+	// Attributes are a face's own, as one JSON object (postal addresses and the
+	// like).
+	Attributes []byte
+
+	GuessFailures int64 // failed guesses since the last success
+	BlockedUntil  Time  // no guess is taken before, see TakeGuess
+	KnownAddress  Hash  // of the last success
 }
 
 // Identifier is one name that finds a user.

@@ -48,6 +48,9 @@ type Store interface {
 	Grants
 	Clients
 	Users
+	Sessions
+	People
+	Outbox
 	Keys
 
 	// Ready reports whether the store can commit now; nil is yes.

@@ -257,6 +257,15 @@ func (r *row) idOrNull() (id [16]byte) {
 	return r.id()
 }
 
+// hashOrNull reads a hash that is zero if the column is NULL.
+func (r *row) hashOrNull() (h [32]byte) {
+	if r.read < len(r.values) && r.values[r.read] == nil {
+		r.read++
+		return h
+	}
+	return r.hash()
+}
+
 func (r *row) hash() (h [32]byte) {
 	v, ok := r.next().([]byte)
 	if !ok || copy(h[:], v) != len(h) || len(v) != len(h) {

@@ -116,14 +116,19 @@ func (s *Store) Ready(ctx context.Context) error {
 	})
 }
 
-// errTaken undoes an intent whose outcome is Taken.
-var errTaken = errors.New("taken")
+// Errors that undo an intent whose outcome they are.
+var (
+	errTaken   = errors.New("taken")
+	errRefused = errors.New("refused")
+)
 
-// orTaken turns the error of an undone intent into its outcome.
-func orTaken(err error) (store.Outcome, error) {
+// undone turns the error of an undone intent into its outcome.
+func undone(err error) (store.Outcome, error) {
 	switch {
 	case errors.Is(err, errTaken):
 		return store.Taken, nil
+	case errors.Is(err, errRefused):
+		return store.Refused, nil
 	case err != nil:
 		return 0, err
 	}

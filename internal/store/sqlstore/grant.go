@@ -34,16 +34,11 @@ func (s *Store) Grant(ctx context.Context, id store.GrantID) (g store.Grant, fou
 // Birth inserts a grant for a user who has just proved who he is. Taken if there
 // is a grant of this id; then nothing changes.
 func (s *Store) Birth(ctx context.Context, b store.Birth) (store.Outcome, error) {
-	refused := false
 	err := s.db.write(ctx, func(t tx) error {
-		// Disabling a user and changing his credential write this row first, too:
-		// they come before this birth, and refuse it, or after it, and end it.
-		n, err := t.exec(sqlSignIn, s.key, b.Grant.User[:], b.Now, b.CredentialVersion)
-		if err != nil {
+		if ok, err := s.mayBear(t, b); err != nil {
 			return err
-		}
-		if refused = n == 0; refused {
-			return nil
+		} else if !ok {
+			return errRefused
 		}
 		if _, born, err := s.insert(t, &b.Grant); err != nil {
 			return err
@@ -52,13 +47,21 @@ func (s *Store) Birth(ctx context.Context, b store.Birth) (store.Outcome, error)
 		}
 		return s.audit(t, b.Grant.ID, b.Now, store.AuditBirth, "", b.Trace)
 	})
-	if out, err := orTaken(err); err != nil || out == store.Taken {
-		return out, err
+	return undone(err)
+}
+
+// mayBear writes the rows that a birth hangs on, first of all: whoever ends one
+// of them comes before and refuses the birth, or after and ends it.
+func (s *Store) mayBear(t tx, b store.Birth) (bool, error) {
+	if b.Grant.Session == (store.SessionID{}) {
+		return s.signIn(t, b.Grant.User, b.CredentialVersion, b.Address, b.Now)
 	}
-	if refused {
-		return store.Refused, nil
+	n, err := t.exec(sqlSignIn, s.key, b.Grant.User[:], b.Now, b.CredentialVersion)
+	if err != nil || n == 0 {
+		return false, err
 	}
-	return store.Done, nil
+	n, err = t.exec(sqlHoldSession, s.key, b.Grant.Session[:], b.Grant.User[:], b.Now)
+	return n != 0, err
 }
 
 // insert reports whether the row is new, and if so the config version.
@@ -70,9 +73,13 @@ func (s *Store) insert(t tx, g *store.Grant) (config int64, born bool, err error
 	if g.HasChallenge {
 		challenge = g.CodeChallenge[:]
 	}
+	var session any
+	if g.Session != (store.SessionID{}) {
+		session = g.Session[:]
+	}
 	r, err := t.one(sqlInsertGrant, s.key,
 		g.ID[:], g.ClientID, g.Subject, user, string(g.Scope), g.Nonce, g.AuthTime, g.RedirectURI, challenge,
-		g.CreatedAt, g.CodeExpiresAt, g.AbsoluteExpiresAt,
+		g.CreatedAt, g.CodeExpiresAt, g.AbsoluteExpiresAt, session, hashOrNull(g.StateHash),
 		g.RedeemedAt, int64(g.Generation), int64(g.MACKey), g.RotatedAt, g.IdleExpiresAt, g.RevokedAt, string(g.RevokedWhy))
 	if r == nil || err != nil {
 		return 0, false, err
@@ -252,6 +259,7 @@ func scanGrant(r *row) (g store.Grant) {
 		g.HasChallenge = copy(g.CodeChallenge[:], challenge) == len(g.CodeChallenge)
 	}
 	g.CreatedAt, g.CodeExpiresAt, g.AbsoluteExpiresAt = r.int(), r.int(), r.int()
+	g.Session, g.StateHash = r.idOrNull(), r.hashOrNull()
 	g.GrantState = scanGrantState(r)
 	return g
 }

@@ -25,7 +25,7 @@ const (
 // decided who is the one that redeems or rotates.
 const (
 	grantColumns = `id, client_id, subject, "user", scope, nonce, auth_time, redirect_uri, code_challenge,
-		created_at, code_expires_at, absolute_expires_at,
+		created_at, code_expires_at, absolute_expires_at, session, state_hash,
 		redeemed_at, generation, mac_key, rotated_at, idle_expires_at, revoked_at, revoked_why`
 
 	sqlGrant = `SELECT ` + grantColumns + ` FROM "grant" WHERE issuer = $1 AND id = $2`
@@ -34,7 +34,7 @@ const (
 		absolute_expires_at, ` + configVersion + ` FROM "grant" WHERE issuer = $1 AND id = $2`
 
 	sqlInsertGrant = `INSERT INTO "grant" (issuer, ` + grantColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		ON CONFLICT DO NOTHING RETURNING ` + configVersion
 
 	sqlRedeem = `UPDATE "grant" SET redeemed_at = $3, mac_key = $4, idle_expires_at = $5
@@ -105,7 +105,8 @@ const (
 const (
 	// A user stands in as many rows as it has identifiers, at least in one.
 	selectUser = `SELECT u.id, u.claims, u.email, u.email_verified, u.password_hash, u.credential_version,
-			u.disabled_at, u.created_at, u.updated_at, u.last_sign_in_at, i.kind, i.value
+			u.disabled_at, u.created_at, u.updated_at, u.last_sign_in_at, u.client_id, u.referral_code, u.attributes,
+			u.guess_failures, u.blocked_until, u.known_address, i.kind, i.value
 		FROM "user" u LEFT JOIN user_identifier i ON i.issuer = u.issuer AND i."user" = u.id
 		WHERE u.issuer = $1 AND u.id = `
 	sqlUser             = selectUser + `$2 ORDER BY i.position`
@@ -113,12 +114,14 @@ const (
 		ORDER BY i.position`
 
 	sqlInsertUser = `INSERT INTO "user" (issuer, id, claims, email, email_verified, password_hash,
-			credential_version, disabled_at, created_at, updated_at, last_sign_in_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`
+			credential_version, disabled_at, created_at, updated_at, last_sign_in_at,
+			client_id, referral_code, attributes, guess_failures, blocked_until, known_address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`
 	sqlChangeCredential = `UPDATE "user" SET credential_version = $3
 		WHERE issuer = $1 AND id = $2 AND credential_version <> $3`
 	sqlUpdateUser = `UPDATE "user" SET claims = $3, email = $4, email_verified = $5, password_hash = $6,
-			disabled_at = $7, updated_at = $8
+			disabled_at = $7, updated_at = $8, client_id = $9, referral_code = $10, attributes = $11,
+			guess_failures = $12, blocked_until = $13, known_address = $14
 		WHERE issuer = $1 AND id = $2`
 	sqlSignIn = `UPDATE "user" SET last_sign_in_at = $3
 		WHERE issuer = $1 AND id = $2 AND disabled_at = 0 AND credential_version = $4`

@@ -45,18 +45,29 @@ func scanUser(r *row) (u store.User) {
 	u.ID, u.Claims, u.Email, u.EmailVerified = r.id(), []byte(r.text()), r.text(), r.int() != 0
 	u.PasswordHash, u.CredentialVersion, u.DisabledAt = r.text(), r.int(), r.int()
 	u.CreatedAt, u.UpdatedAt, u.LastSignInAt = r.int(), r.int(), r.int()
+	u.ClientID, u.ReferralCode, u.Attributes = r.text(), r.text(), []byte(r.text())
+	u.GuessFailures, u.BlockedUntil, u.KnownAddress = r.int(), r.int(), r.hashOrNull()
 	if len(u.Claims) == 0 {
 		u.Claims = nil
 	}
+	if len(u.Attributes) == 0 {
+		u.Attributes = nil
+	}
 	return u
+}
+
+// insertUser counts the rows that it has inserted: 0 if there is such a user.
+func (s *Store) insertUser(t tx, u store.User) (int64, error) {
+	return t.exec(sqlInsertUser, s.key, u.ID[:], string(u.Claims), u.Email, number(u.EmailVerified),
+		u.PasswordHash, u.CredentialVersion, u.DisabledAt, u.CreatedAt, u.UpdatedAt, u.LastSignInAt,
+		u.ClientID, u.ReferralCode, string(u.Attributes), u.GuessFailures, u.BlockedUntil, hashOrNull(u.KnownAddress))
 }
 
 // PutUser inserts or replaces a user. It writes one audit event, and one more
 // for each grant that it ends. What it ends, it ends at UpdatedAt.
 func (s *Store) PutUser(ctx context.Context, u store.User) (store.Outcome, error) {
-	return orTaken(s.db.write(ctx, func(t tx) error {
-		n, err := t.exec(sqlInsertUser, s.key, u.ID[:], string(u.Claims), u.Email, number(u.EmailVerified),
-			u.PasswordHash, u.CredentialVersion, u.DisabledAt, u.CreatedAt, u.UpdatedAt, u.LastSignInAt)
+	return undone(s.db.write(ctx, func(t tx) error {
+		n, err := s.insertUser(t, u)
 		if err != nil {
 			return err
 		}
@@ -80,36 +91,17 @@ func (s *Store) replaceUser(t tx, u store.User) (what string, err error) {
 		return "", err
 	}
 	if _, err := t.exec(sqlUpdateUser, s.key, u.ID[:], string(u.Claims), u.Email, number(u.EmailVerified),
-		u.PasswordHash, u.DisabledAt, u.UpdatedAt); err != nil {
+		u.PasswordHash, u.DisabledAt, u.UpdatedAt, u.ClientID, u.ReferralCode, string(u.Attributes),
+		u.GuessFailures, u.BlockedUntil, hashOrNull(u.KnownAddress)); err != nil {
 		return "", err
 	}
 	switch {
 	case u.DisabledAt != 0:
-		return string(store.WhyUserDisabled), s.endGrantsOf(t, u, store.WhyUserDisabled)
+		return string(store.WhyUserDisabled), s.endAllOf(t, u.ID, u.UpdatedAt, store.WhyUserDisabled, store.Trace{})
 	case changed != 0:
-		return string(store.WhyCredential), s.endGrantsOf(t, u, store.WhyCredential)
+		return string(store.WhyCredential), s.endAllOf(t, u.ID, u.UpdatedAt, store.WhyCredential, store.Trace{})
 	}
 	return "changed", nil
-}
-
-func (s *Store) endGrantsOf(t tx, u store.User, why store.Why) error {
-	if err := timed(u.UpdatedAt); err != nil {
-		return err
-	}
-	var ended []store.GrantID
-	err := t.all(sqlEndGrantsOfUser, func(r *row) error {
-		ended = append(ended, r.id())
-		return r.err
-	}, s.key, u.ID[:], u.UpdatedAt, string(why))
-	if err != nil {
-		return err
-	}
-	for _, id := range ended {
-		if err := s.audit(t, id, u.UpdatedAt, store.AuditEnd, string(why), store.Trace{}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Store) putIdentifiers(t tx, u store.User) error {
@@ -147,10 +139,11 @@ func (s *Store) put(ctx context.Context, query string, args ...any) error {
 
 // Memberships lists a user's tenants, oldest first.
 func (s *Store) Memberships(ctx context.Context, user store.UserID) ([]store.Membership, error) {
-	return list(ctx, s, sqlMemberships, func(r *row) (m store.Membership) {
-		m.Tenant, m.TenantName, m.User, m.Role, m.CreatedAt = r.id(), r.text(), r.id(), r.text(), r.int()
-		return m
-	}, user[:])
+	return list(ctx, s, sqlMemberships, scanMembership, user[:])
+}
+
+func scanMembership(r *row) store.Membership {
+	return store.Membership{Tenant: r.id(), TenantName: r.text(), User: r.id(), Role: r.text(), CreatedAt: r.int()}
 }
 
 // number writes a truth as the number that it is in SQL.

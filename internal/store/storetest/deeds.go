@@ -55,7 +55,7 @@ var deeds = func() []deed {
 	redeemedA := func(w *world) { w.redeemed("a") }
 	rotatedA := func(w *world) { w.rotatedTwice() }
 	nothing := func(*world) {}
-	return []deed{
+	return append(peopleDeeds(), []deed{
 		{"a birth", nothing, func(ctx context.Context, w *world) (store.Outcome, error) {
 			return w.s.Birth(ctx, w.birth("a"))
 		}, store.Done, store.Taken},
@@ -116,5 +116,5 @@ var deeds = func() []deed {
 		{"a signing key", nothing, func(ctx context.Context, w *world) (store.Outcome, error) {
 			return w.s.AddSigningKey(ctx, fullSigningKey())
 		}, store.Done, store.Taken},
-	}
+	}...)
 }()

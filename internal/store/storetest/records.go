@@ -18,12 +18,13 @@ const face oauth.Face = "standard"
 func fullClient() store.Client {
 	return store.Client{
 		Client: oauth.Client{
-			ID: "app", Name: "Ann's app", RedirectURIs: []string{"https://a.example/cb", "https://b.example/cb"},
+			ID: "app", Name: "Ann's app", LogoURI: "https://a.example/logo", PolicyURI: "https://a.example/privacy",
+			TermsURI: "https://a.example/terms", RedirectURIs: []string{"https://a.example/cb", "https://b.example/cb"},
 			GrantTypes: []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken},
 			AuthMethod: oauth.AuthNone, Scope: "openid profile",
 			Policy: oauth.Policy{
 				RefreshTokenRotation: true, RefreshRetryWindow: oauth.RetryWindow(1500 * time.Millisecond), OnReplay: oauth.EndGrant,
-				RequirePKCE: true, AnonymousProfile: true, AccessTokenLifetime: 1, RefreshIdleLifetime: 2, RefreshAbsoluteLifetime: 3,
+				RequirePKCE: true, AnonymousProfile: true, SilentCrossSite: true, AccessTokenLifetime: 1, RefreshIdleLifetime: 2, RefreshAbsoluteLifetime: 3,
 			},
 		},
 		Face: face, Source: "file", DisabledAt: t0 + 1, CreatedAt: t0 + 2, UpdatedAt: t0 + 3,
@@ -49,7 +50,7 @@ func fullGrant() store.Grant {
 		Birthright: store.Birthright{
 			ID: id("full"), ClientID: "app", Subject: "sub", User: id("user ann"), Scope: "a b", Nonce: "n", AuthTime: t0 + 1,
 			RedirectURI: "https://app.example.com/cb", CodeChallenge: sha256.Sum256([]byte("verifier")), HasChallenge: true,
-			CreatedAt: t0 + 2, CodeExpiresAt: t0 + 3, AbsoluteExpiresAt: 253402300799999, // the end of year 9999
+			StateHash: sha256.Sum256([]byte("state")), CreatedAt: t0 + 2, CodeExpiresAt: t0 + 3, AbsoluteExpiresAt: 253402300799999, // the end of year 9999
 		},
 		GrantState: store.GrantState{MACKey: 65535},
 	}
@@ -83,6 +84,7 @@ var odd = []string{
 var recordRules = []rule{
 	{name: "records: a grant", check: func(w *world) {
 		g := fullGrant()
+		g.Session = w.session("s")
 		w.fields(g, "RedeemedAt", "Generation", "RotatedAt", "IdleExpiresAt", "RevokedAt", "RevokedWhy")
 		w.roundTrip(g)
 	}},
@@ -205,6 +207,8 @@ var recordRules = []rule{
 	{name: "records: a user", check: func(w *world) {
 		u := w.person("bob")
 		u.DisabledAt, u.LastSignInAt = t0+3, t0+4
+		u.ClientID, u.ReferralCode, u.Attributes = "app", "code", []byte(`{"ü":1}`)
+		u.GuessFailures, u.BlockedUntil, u.KnownAddress = 3, t0+5, id32("home")
 		w.fields(u)
 		w.put(u)
 		got, _, err := w.s.User(w.ctx, u.ID)
@@ -214,6 +218,7 @@ var recordRules = []rule{
 	{name: "records: odd strings of a user, and no identifier", check: func(w *world) {
 		for i, s := range odd {
 			u := w.person(fmt.Sprint("odd ", i))
+			u.ClientID, u.ReferralCode = s, s
 			u.Email, u.PasswordHash, u.Claims = s, s, fmt.Appendf(nil, `{"name":%q}`, s)
 			u.Identifiers = []store.Identifier{{Kind: "username", Value: "odd " + s}}
 			if i == 0 {

@@ -52,7 +52,8 @@ type rule struct {
 
 func rules() []rule {
 	return slices.Concat(birthRules, redeemRules(), anonymousRules(), rotateRules(), idleRules, endRules,
-		userRules, issuerRules, recordRules, raceRules, faultRules())
+		userRules, issuerRules, recordRules, raceRules, faultRules(),
+		sessionRules, guessRules, linkRules, outboxRules, accountRules)
 }
 
 // Run holds a backend to the contract.

@@ -261,6 +261,9 @@ type snapshot struct {
 	MACKeys       []store.MACKey
 	SigningKeys   []store.SigningKey
 	Memberships   []store.Membership
+	Session       store.Session // the one named s
+	Link          store.Link    // the one named l
+	Mails         []store.Mail
 }
 
 // see reads everything; of the audit all but its numbers, which may have gaps.
@@ -298,6 +301,11 @@ func (w *world) see(grants ...store.GrantID) snapshot {
 	w.must(err)
 	s.Memberships, err = w.s.Memberships(w.ctx, w.user.ID)
 	w.must(err)
+	s.Session, _, err = w.s.Session(w.ctx, id("session s"))
+	w.must(err)
+	s.Link, _, err = w.s.Link(w.ctx, id("link l"))
+	w.must(err)
+	s.Mails = w.outbox()
 	return s
 }
 
