@@ -81,7 +81,6 @@ func (e *Engine) redeemAnonymous(ctx context.Context, client *store.Client, req 
 			IdleExpiresAt: store.IdleEnd(millis(now), idleLife(client)),
 		},
 	}
-	due := e.reportDue(g.ID, now)
 	// Two profiles in some ten billion may draw one subject; the store says so
 	// and the next draw is taken.
 	for draw := range uint64(3) {
@@ -91,21 +90,24 @@ func (e *Engine) redeemAnonymous(ctx context.Context, client *store.Client, req 
 		if err != nil {
 			return nil, 0, err
 		}
-		out, err := e.store.RedeemAnonymous(ctx, store.RedeemAnonymous{
-			Grant: g, Now: millis(now), Proven: true,
-			EndOnReplay: client.OnReplay == oauth.EndGrant, Report: due, Trace: req.Trace,
-		})
+		redeem := store.RedeemAnonymous{
+			Grant: g, Now: millis(now), Proven: true, EndOnReplay: client.OnReplay == oauth.EndGrant, Trace: req.Trace,
+		}
+		out, err := e.store.RedeemAnonymous(ctx, redeem)
+		if err == nil && e.worthReport(out.Outcome, out.Ended, g.ID, now) {
+			redeem.Report = true
+			out, err = e.store.RedeemAnonymous(ctx, redeem)
+		}
 		if err != nil {
 			return nil, 0, fault("redeem anonymous code", err)
 		}
-		e.reported(out.Outcome, g.ID, due, now)
 		switch {
 		case out.Outcome == store.Taken:
 			continue
 		case !out.Outcome.Served():
 			return nil, 0, refuseCode(out.Outcome.String())
 		}
-		return e.withRefreshToken(ring, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
+		return e.withRefreshToken(ctx, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
 	}
 	return nil, 0, fault("subject", errors.New("no free subject in three draws"))
 }

@@ -58,15 +58,15 @@ func (e *Engine) VerifyToken(purpose, token string) (typ string, claims []byte, 
 // GID prints a grant's id as tokens name it.
 func GID(g *Grant) string { return hex.EncodeToString(g.ID[:]) }
 
-// Account is who a living grant stands for.
-type Account struct {
+// ResourceOwner is who a living grant stands for (RFC 6749 §1.1).
+type ResourceOwner struct {
 	User        User
 	Memberships []Membership
 }
 
-// Account answers for an access token by the grant that it names (see Living),
+// ResourceOwner answers for an access token by the grant that it names (see Living),
 // if the user is enabled too.
-func (e *Engine) Account(ctx context.Context, face oauth.Face, clientID, gid string) (*Account, error) {
+func (e *Engine) ResourceOwner(ctx context.Context, face oauth.Face, clientID, gid string) (*ResourceOwner, error) {
 	g, err := e.Living(ctx, face, clientID, gid)
 	if err != nil {
 		return nil, err
@@ -84,14 +84,14 @@ func (e *Engine) Account(ctx context.Context, face oauth.Face, clientID, gid str
 	if err != nil {
 		return nil, fault("memberships", err)
 	}
-	return &Account{User: u, Memberships: m}, nil
+	return &ResourceOwner{User: u, Memberships: m}, nil
 }
 
 // Living finds the grant that an access token of a client names, if both are
 // alive. No cache stands before the grant: what was revoked is refused at once.
 // Refusals: invalid_token; unauthorized_client (the client is disabled).
 func (e *Engine) Living(ctx context.Context, face oauth.Face, clientID, gid string) (*Grant, error) {
-	client, err := e.clients.get(ctx, face, clientID)
+	client, _, err := e.clients.get(ctx, face, clientID)
 	switch {
 	case err != nil:
 		return nil, fault("client", err)

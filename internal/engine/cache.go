@@ -34,6 +34,22 @@ func (c *cache[K, V]) put(k K, v V) {
 	c.add(k, v)
 }
 
+// claim puts v unless there is a value that still holds; of many at once one
+// succeeds.
+func (c *cache[K, V]) claim(k K, v V, holds func(V) bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, ok := c.young[k]
+	if !ok {
+		have, ok = c.old[k]
+	}
+	if ok && holds(have) {
+		return false
+	}
+	c.add(k, v)
+	return true
+}
+
 func (c *cache[K, V]) add(k K, v V) {
 	if len(c.young) >= c.limit {
 		c.old, c.young = c.young, make(map[K]V)

@@ -16,7 +16,8 @@ import (
 // the config version.
 const clientMaxAge = time.Second
 
-// clientCache keeps clients until the config version moves.
+// clientCache keeps clients until the config version moves. Its lock is never
+// held while the store is asked.
 type clientCache struct {
 	store store.Store
 	now   func() time.Time
@@ -28,77 +29,90 @@ type clientCache struct {
 	origins map[oauth.Face][]string
 }
 
-// fresh forgets everything if the version has moved. c.mu is held.
-func (c *clientCache) fresh(ctx context.Context) error {
+// fresh forgets everything if the version has moved, and returns the version
+// that what is cached now belongs to.
+func (c *clientCache) fresh(ctx context.Context) (int64, error) {
 	now := c.now()
-	if c.byID != nil && now.Sub(c.checked) < clientMaxAge && !now.Before(c.checked) {
-		return nil
+	c.mu.Lock()
+	if age := now.Sub(c.checked); c.byID != nil && age >= 0 && age < clientMaxAge {
+		defer c.mu.Unlock()
+		return c.version, nil
 	}
+	c.mu.Unlock()
 	version, err := c.store.ConfigVersion(ctx)
 	if err != nil {
-		return err
-	}
-	if c.byID == nil || version != c.version {
-		c.byID, c.origins = make(map[string]*store.Client), make(map[oauth.Face][]string)
-	}
-	c.version, c.checked = version, now
-	return nil
-}
-
-// get reads a client of a face; nil if there is none.
-func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*store.Client, error) {
-	if oauth.CheckClientID(id) != nil {
-		return nil, nil
+		return 0, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.fresh(ctx); err != nil {
-		return nil, err
+	if c.byID == nil || version > c.version {
+		c.byID, c.origins, c.version = make(map[string]*store.Client), make(map[oauth.Face][]string), version
 	}
+	c.checked = now
+	return c.version, nil
+}
+
+// get reads a client of a face, nil if there is none, and the config version
+// that it was read at or after.
+func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*store.Client, int64, error) {
+	if oauth.CheckClientID(id) != nil {
+		return nil, 0, nil
+	}
+	version, err := c.fresh(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	c.mu.Lock()
 	client, ok := c.byID[id]
+	c.mu.Unlock()
 	if !ok {
 		read, found, err := c.store.Client(ctx, id)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		// What does not exist is not remembered: anybody can think up ids.
 		if !found {
-			return nil, nil
+			return nil, version, nil
 		}
 		client = &read
-		c.byID[id] = client
+		c.mu.Lock()
+		if c.version == version && c.byID != nil {
+			c.byID[id] = client
+		}
+		c.mu.Unlock()
 	}
 	if client.Face != face {
-		return nil, nil
+		return nil, version, nil
 	}
-	return client, nil
+	return client, version, nil
 }
 
-// stale reports whether a write has told of a version that is not ours, and
-// makes the next get look again.
-func (c *clientCache) stale(version int64) bool {
+// forget makes the next get look again.
+func (c *clientCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if version == 0 || version == c.version {
-		return false
-	}
 	c.byID = nil
-	return true
 }
 
 // client finds a client that may be used. The refusal tells strangers only that
 // it is not known here; the reason tells the operator more.
 func (e *Engine) client(ctx context.Context, face oauth.Face, id string) (*store.Client, error) {
-	c, err := e.clients.get(ctx, face, id)
+	c, _, err := e.clientAt(ctx, face, id)
+	return c, err
+}
+
+// clientAt tells the config version as well that the client was judged by.
+func (e *Engine) clientAt(ctx context.Context, face oauth.Face, id string) (*store.Client, int64, error) {
+	c, version, err := e.clients.get(ctx, face, id)
 	switch {
 	case err != nil:
-		return nil, fault("client", err)
+		return nil, 0, fault("client", err)
 	case c == nil:
-		return nil, oauth.Refuse(oauth.InvalidClient, "client unknown to this face", unknownClient)
+		return nil, 0, oauth.Refuse(oauth.InvalidClient, "client unknown to this face", unknownClient)
 	case c.DisabledAt != 0:
-		return nil, oauth.Refuse(oauth.InvalidClient, "client disabled", unknownClient)
+		return nil, 0, oauth.Refuse(oauth.InvalidClient, "client disabled", unknownClient)
 	}
-	return c, nil
+	return c, version, nil
 }
 
 // Client finds a client of the face that may be used. Refusal: invalid_client.
@@ -116,12 +130,13 @@ const unknownClient = "The client is not known here. Check client_id."
 // URI that some enabled client of the face has registered.
 func (e *Engine) AllowedOrigin(ctx context.Context, face oauth.Face, origin string) (bool, error) {
 	c := e.clients
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.fresh(ctx); err != nil {
+	version, err := c.fresh(ctx)
+	if err != nil {
 		return false, fault("client", err)
 	}
+	c.mu.Lock()
 	origins, ok := c.origins[face]
+	c.mu.Unlock()
 	if !ok {
 		all, err := c.store.ClientsOf(ctx, face)
 		if err != nil {
@@ -139,7 +154,11 @@ func (e *Engine) AllowedOrigin(ctx context.Context, face oauth.Face, origin stri
 		}
 		slices.Sort(origins)
 		origins = slices.Compact(origins)
-		c.origins[face] = origins
+		c.mu.Lock()
+		if c.version == version && c.origins != nil {
+			c.origins[face] = origins
+		}
+		c.mu.Unlock()
 	}
 	_, ok = slices.BinarySearch(origins, origin)
 	return ok, nil
@@ -176,7 +195,7 @@ func (e *Engine) ClientByAPIKey(ctx context.Context, face oauth.Face, clientID, 
 	if k.ClientID != clientID {
 		return nil, wrong("API key of another client")
 	}
-	c, err := e.clients.get(ctx, face, clientID)
+	c, _, err := e.clients.get(ctx, face, clientID)
 	switch {
 	case err != nil:
 		return nil, fault("client", err)

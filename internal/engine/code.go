@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/oauth"
@@ -36,6 +37,9 @@ func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *Toke
 		return nil, 0, oauth.Refuse(oauth.InvalidGrant, "code: bound to another redirect URI",
 			"The redirect_uri is not the one that the code was issued for.")
 	}
+	if err := checkState(birth, req.State); err != nil {
+		return nil, 0, err
+	}
 	if err := checkVerifier(birth.CodeChallenge, birth.HasChallenge, req.CodeVerifier); err != nil {
 		return nil, 0, err
 	}
@@ -46,22 +50,25 @@ func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *Toke
 		return nil, 0, err
 	}
 	ring := e.keys.ring(now)
-	due := e.reportDue(id, now)
-	out, err := e.store.RedeemCode(ctx, store.Redeem{
+	redeem := store.Redeem{
 		Grant: id, Now: millis(now), MACKey: ring.Active(), IdleExpiresAt: store.IdleEnd(millis(now), idleLife(client)),
 		// A public client's request without a verifier could be anybody's: the
 		// code alone stands in the browser's history.
 		Proven:      birth.HasChallenge,
-		EndOnReplay: client.OnReplay == oauth.EndGrant, Report: due, Trace: req.Trace,
-	})
+		EndOnReplay: client.OnReplay == oauth.EndGrant, Trace: req.Trace,
+	}
+	out, err := e.store.RedeemCode(ctx, redeem)
+	if err == nil && e.worthReport(out.Outcome, out.Ended, id, now) {
+		redeem.Report = true
+		out, err = e.store.RedeemCode(ctx, redeem)
+	}
 	if err != nil {
 		return nil, 0, fault("redeem code", err)
 	}
-	e.reported(out.Outcome, id, due, now)
 	if !out.Outcome.Served() {
 		return nil, 0, refuseCode(out.Outcome.String())
 	}
-	return e.withRefreshToken(ring, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
+	return e.withRefreshToken(ctx, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
 }
 
 // checkVerifier is RFC 7636 §4.6, with RFC 9700 §4.8.2: a verifier without a
@@ -79,8 +86,15 @@ func checkVerifier(challenge oauth.CodeChallenge, has bool, verifier oauth.CodeV
 }
 
 // withRefreshToken completes an exchange with the token that the row now holds.
-func (e *Engine) withRefreshToken(ring *tally.Ring, issued *Issued, secret tally.Secret, outcome store.Outcome, state store.GrantState, version int64) (*Issued, int64, error) {
-	token, err := ring.Mint(tally.Refresh, tally.Tally{Key: state.MACKey, Secret: secret, Generation: state.Generation})
+func (e *Engine) withRefreshToken(ctx context.Context, issued *Issued, secret tally.Secret, outcome store.Outcome, state store.GrantState, version int64) (*Issued, int64, error) {
+	t := tally.Tally{Key: state.MACKey, Secret: secret, Generation: state.Generation}
+	token, err := e.keys.ring(e.now()).Mint(tally.Refresh, t)
+	if errors.Is(err, tally.ErrKey) {
+		// Another node has rotated under a key that this one has not seen yet.
+		if _, err = e.keys.reload(ctx); err == nil {
+			token, err = e.keys.ring(e.now()).Mint(tally.Refresh, t)
+		}
+	}
 	if err != nil {
 		return nil, 0, fault("mint refresh token", err)
 	}

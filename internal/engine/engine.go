@@ -4,7 +4,8 @@
 //
 // Nothing leaves the engine before the store has made it durable, and an error
 // that leaves it is either a refusal (oauth.Error, with the exact check that
-// failed as its reason) or a fault that changed nothing.
+// failed as its reason) or a fault: then nothing was answered, and, unless the
+// fate of a commit is unknown, nothing has changed.
 package engine
 
 import (
@@ -53,6 +54,10 @@ type Engine struct {
 	clients *clientCache
 	births  *cache[store.GrantID, store.Birthright]
 	reports *cache[store.GrantID, time.Time]
+	guesses *cache[store.Hash, attempts]
+	streaks *cache[pair, streak]
+	mail    chan struct{} // says that there is something in the outbox
+	formKey []byte
 	now     func() time.Time
 	rand    io.Reader
 }
@@ -64,6 +69,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		store: c.Store, issuer: c.Issuer, hasher: c.Hasher, now: c.Now, rand: c.Rand,
 		births:  newCache[store.GrantID, store.Birthright](8192),
 		reports: newCache[store.GrantID, time.Time](1024),
+		guesses: newCache[store.Hash, attempts](4096),
+		streaks: newCache[pair, streak](4096),
+		mail:    make(chan struct{}, 1),
+		formKey: formKey(c.Master, c.Store.Issuer()),
 	}
 	if e.now == nil {
 		e.now = time.Now //nolint:forbidigo // the real clock unless one is handed in

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,8 +30,9 @@ import (
 // spy is a store that counts what it is asked, and fails on demand.
 type spy struct {
 	store.Store
-	asked atomic.Int64
-	fail  atomic.Pointer[error]
+	asked  atomic.Int64
+	fail   atomic.Pointer[error]
+	rotate func() // runs before a rotation; nil = nothing
 }
 
 func (s *spy) ask() error {
@@ -71,6 +74,9 @@ func (s *spy) RedeemAnonymous(ctx context.Context, r store.RedeemAnonymous) (sto
 func (s *spy) RotateRefresh(ctx context.Context, r store.Rotate) (store.Rotated, error) {
 	if err := s.ask(); err != nil {
 		return store.Rotated{}, err
+	}
+	if s.rotate != nil {
+		s.rotate()
 	}
 	return s.Store.RotateRefresh(ctx, r)
 }
@@ -311,6 +317,96 @@ func TestRingIsReloadedForAnUnknownKey(t *testing.T) {
 	a := testkit.Send(other, testkit.UserdocksRefresh(testkit.App, w.SignIn(t).RefreshToken))
 	if a.Status != 201 {
 		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// A retry at a node that has not seen the key its successor is under: the node
+// looks, and answers (promise 2).
+func TestRetryUnderAnUnseenKey(t *testing.T) {
+	w := testkit.NewWorld(t)
+	first := w.SignIn(t)
+	_, other := through(t, w)
+	w.Clock.Advance(time.Second)
+	if _, err := w.Engine.RotateMACKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Advance(time.Minute)
+	lost := testkit.Send(w.Handler, testkit.UserdocksRefresh(testkit.App, first.RefreshToken))
+	a := testkit.Send(other, testkit.UserdocksRefresh(testkit.App, first.RefreshToken))
+	if a.Status != 201 || a.RefreshToken != lost.RefreshToken {
+		t.Errorf("%d %s, want the same successor", a.Status, a.Body)
+	}
+}
+
+// Keys that others add come in by themselves, before they are used.
+func TestKeysAreWatched(t *testing.T) {
+	w := testkit.NewWorld(t)
+	s, _ := through(t, w)
+	e, err := engine.New(t.Context(), engine.Config{Store: s, Master: w.Master, Issuer: testkit.Issuer, Now: w.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.asked.Store(0)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); e.WatchKeys(ctx, time.Millisecond, func(err error) { t.Error(err) }) }()
+	for s.asked.Load() == 0 {
+		runtime.Gosched()
+	}
+	stop()
+	<-done
+}
+
+// The client is disabled while its exchange is under way, and somebody else's
+// request has brought the cache up to date in between: what would be answered
+// is judged by what it was judged by before, and again.
+func TestClientDisabledDuringItsExchange(t *testing.T) {
+	w := testkit.NewWorld(t)
+	token := w.SignIn(t).RefreshToken
+	s, h := through(t, w)
+	s.rotate = func() {
+		c := testkit.AppClient(testkit.App, 1, testkit.AppCallback)
+		c.DisabledAt = 1
+		if err := w.Store.PutClient(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+		w.Clock.Advance(time.Second)
+		testkit.Send(h, testkit.DressipiAuthorize(testkit.Shop))
+	}
+	if a := testkit.Send(h, testkit.UserdocksRefresh(testkit.App, token)); a.Status != 400 || a.AccessToken != "" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// Of many replays at once one is written down.
+func TestReplaysAtOnceAreReportedOnce(t *testing.T) {
+	w := testkit.NewWorld(t)
+	first := w.NewProfile(t)
+	token := first.RefreshToken
+	for range 2 {
+		token = testkit.Send(w.Handler, testkit.DressipiRefresh(testkit.Shop, token)).RefreshToken
+	}
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if a := testkit.Send(w.Handler, testkit.DressipiRefresh(testkit.Shop, first.RefreshToken)); a.Status != 400 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	all.Wait()
+	events, err := w.Store.AuditOf(t.Context(), w.GrantOf(t, first.RefreshToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports := 0
+	for _, e := range events {
+		if e.Kind == store.AuditReplay {
+			reports++
+		}
+	}
+	if reports != 1 {
+		t.Errorf("%d reports, want 1", reports)
 	}
 }
 

@@ -97,14 +97,7 @@ func openKeyring(ctx context.Context, s store.Store, master *seal.Master, now fu
 		return nil, err
 	}
 	// Read back in any case: another node may have been first with its own.
-	if set, err = k.load(ctx); err != nil {
-		return nil, err
-	}
-	if set.ring = set.ringAt(k.issuer(), now()); set.ring == nil {
-		return nil, errors.New("no MAC key is active yet: is the clock right?")
-	}
-	k.current.Store(set)
-	return k, nil
+	return k, k.replace(ctx, now())
 }
 
 func (k *keyring) issuer() tally.Issuer { return tally.Issuer(k.store.Issuer()) }
@@ -234,8 +227,8 @@ func (k *keyring) ring(now time.Time) *tally.Ring {
 	}
 	next := &keyset{mac: set.mac, signing: set.signing}
 	next.ring = next.ringAt(k.issuer(), now)
-	k.current.Store(next)
-	return next.ring
+	k.current.CompareAndSwap(set, next) // or a reload was faster, and knows more
+	return k.current.Load().ring
 }
 
 // reload brings in what other nodes have added, at most once a second: a
@@ -248,15 +241,20 @@ func (k *keyring) reload(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	k.reloaded = now
+	return true, k.replace(ctx, now)
+}
+
+// replace takes the keys that are in the store now.
+func (k *keyring) replace(ctx context.Context, now time.Time) error {
 	set, err := k.load(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if set.ring = set.ringAt(k.issuer(), now); set.ring == nil {
-		return false, errors.New("no MAC key is active")
+		return errors.New("no MAC key is active yet: is the clock right?")
 	}
 	k.current.Store(set)
-	return true, nil
+	return nil
 }
 
 func (k *keyring) sign(d *Draft, now time.Time) (string, error) {
@@ -292,6 +290,14 @@ func (e *Engine) verify(ctx context.Context, kind tally.Kind, s string) (tally.T
 		return t, tally.ErrKey
 	}
 	return e.keys.ring(e.now()).Verify(kind, s)
+}
+
+// unlessJunk keeps faults: what is not one of ours is as good as nothing.
+func unlessJunk(err error) error {
+	if errors.Is(err, tally.ErrJunk) || errors.Is(err, tally.ErrKey) {
+		return nil
+	}
+	return err
 }
 
 func codeError(err error, presented string) error {
@@ -333,13 +339,27 @@ func (e *Engine) RotateMACKey(ctx context.Context) (uint16, error) {
 	if err := e.keys.addMACKey(ctx, number, now.Add(macKeyLead)); err != nil {
 		return 0, fault("add MAC key", err)
 	}
-	next, err := e.keys.load(ctx)
-	if err != nil {
+	if err := e.keys.replace(ctx, now); err != nil {
 		return 0, fault("reload MAC keys", err)
 	}
-	next.ring = next.ringAt(e.keys.issuer(), now)
-	e.keys.current.Store(next)
 	return number, nil
+}
+
+// WatchKeys brings in what other nodes have added, until ctx is done. every must
+// be well below the minute that a new key waits before it is used.
+func (e *Engine) WatchKeys(ctx context.Context, every time.Duration, log func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := e.keys.reload(ctx); err != nil && ctx.Err() == nil {
+			log(err)
+		}
+	}
 }
 
 // JWKS is the JWK Set (RFC 7517 §5) of the standard keys, those to come and

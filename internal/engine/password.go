@@ -2,13 +2,9 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/tallystick/tallystick/internal/oauth"
-	"github.com/tallystick/tallystick/internal/store"
-	"github.com/tallystick/tallystick/internal/tally"
 )
 
 // PasswordRequest asks for a code for a user who gives his password.
@@ -18,9 +14,9 @@ type PasswordRequest struct {
 	Identifier  string // e-mail address or user name, as typed
 	Password    string
 	RedirectURI string
-	// SameRedirect compares a registered redirect URI with the request's; nil
-	// compares bytes.
+	// SameRedirect compares a registered redirect URI with the request's.
 	SameRedirect func(registered, requested string) bool
+	State        string               // the exchange must bring it again; "" = none
 	Challenge    *oauth.CodeChallenge // nil = none was sent
 	Trace        Trace
 }
@@ -29,91 +25,81 @@ type PasswordRequest struct {
 // that has to do with the user is refused in the same words and time:
 // access_denied.
 func (e *Engine) AuthorizePassword(ctx context.Context, req PasswordRequest) (code string, err error) {
-	client, err := e.client(ctx, req.Face, req.ClientID)
+	d, err := e.Destination(ctx, req.Face, req.ClientID, req.RedirectURI, req.SameRedirect)
 	if err != nil {
 		return "", err
 	}
-	same := req.SameRedirect
-	if same == nil {
-		same = func(a, b string) bool { return a == b }
+	if err := checkChallenge(d.client, req.Challenge); err != nil {
+		return "", err
 	}
-	if !slices.ContainsFunc(client.RedirectURIs, func(r string) bool { return same(r, req.RedirectURI) }) {
-		return "", oauth.Refuse(oauth.InvalidRequest, "redirect URI not registered", "The redirect URI is not registered for this client.")
-	}
-	if client.RequirePKCE && req.Challenge == nil {
-		return "", oauth.Refuse(oauth.InvalidRequest, "challenge missing", "A code_challenge is required.")
-	}
-	// The client's whole scope: this request has no parameter to ask for less.
-	scope, err := oauth.ParseScope(client.Scope)
-	if err != nil {
-		return "", fmt.Errorf("scope of client %s: %w", client.ID, err)
-	}
-	user, err := e.checkPassword(ctx, req.Identifier, req.Password)
+	user, err := e.checkPassword(ctx, req.Identifier, req.Password, req.Trace.IP)
 	if err != nil {
 		return "", err
 	}
-
-	secret, id, err := e.newSecret()
+	g, secret, err := e.newGrant(d.client, user, Binding{req.RedirectURI, req.State, req.Challenge})
 	if err != nil {
 		return "", err
 	}
-	now := e.now()
-	ring := e.keys.ring(now)
-	g := store.Grant{
-		Birthright: store.Birthright{
-			ID: id, ClientID: client.ID, Subject: FormatUUID(user.ID), User: user.ID,
-			Scope: scope, AuthTime: millis(now), RedirectURI: req.RedirectURI,
-			CreatedAt: millis(now), CodeExpiresAt: millis(now.Add(oauth.CodeLifetime)),
-			AbsoluteExpiresAt: absoluteEnd(client, now),
-		},
-		GrantState: store.GrantState{MACKey: ring.Active()},
+	if err := e.birth(ctx, g, user, req.Trace); err != nil {
+		return "", err
 	}
-	if req.Challenge != nil {
-		g.CodeChallenge, g.HasChallenge = *req.Challenge, true
-	}
-	out, err := e.store.Birth(ctx, store.Birth{Grant: g, CredentialVersion: user.CredentialVersion, Now: millis(now), Trace: req.Trace})
-	if err != nil {
-		return "", fault("birth", err)
-	}
-	if out != store.Done {
-		return "", refuseSignIn("birth " + out.String())
-	}
-	e.births.put(id, g.Birthright)
-	code, err = ring.Mint(tally.Code, tally.Tally{Key: ring.Active(), Secret: secret})
-	if err != nil {
-		return "", fault("mint code", err)
-	}
-	return code, nil
+	return e.mintCode(secret)
 }
 
 func refuseSignIn(reason string) *oauth.Error {
 	return oauth.Refuse(oauth.AccessDenied, "sign-in: "+reason, "The user name or password is wrong.")
 }
 
-// checkPassword spends the time of one hash whatever the cause of a refusal.
-func (e *Engine) checkPassword(ctx context.Context, identifier, password string) (*User, error) {
-	user, found, err := e.store.UserByIdentifier(ctx, NormaliseIdentifier(identifier))
+// checkPassword spends the time of one hash whatever the cause of a refusal, but
+// for the limits on guessing: those cost nothing, or they would be a way to
+// keep the hashers busy.
+func (e *Engine) checkPassword(ctx context.Context, identifier, password, ip string) (*User, error) {
+	now, from := e.now(), Network(ip)
+	if err := e.mayGuess(from, now); err != nil {
+		return nil, err
+	}
+	identifier = NormaliseIdentifier(identifier)
+	user, found, err := e.store.UserByIdentifier(ctx, identifier)
 	if err != nil {
 		return nil, fault("user", err)
 	}
+	p := pair{user.ID, from}
+	if !found {
+		p.user = nobody(identifier)
+	}
+	if err := e.mayGuessAt(p, now); err != nil {
+		return nil, err
+	}
 	if !found || user.PasswordHash == "" {
+		if err := e.takeGuessAtNobody(identifier, now); err != nil {
+			return nil, err
+		}
 		if err := e.hasher.VerifyNothing(ctx, password); err != nil {
 			return nil, passwordError(err)
 		}
+		e.failed(p, now)
 		return nil, refuseSignIn("no such user, or one without a password")
 	}
+	if err := e.takeGuess(ctx, &user, from, now); err != nil {
+		return nil, err
+	}
 	ok, err := e.hasher.Verify(ctx, user.PasswordHash, password)
+	reason := ""
 	switch {
 	case err != nil:
 		return nil, passwordError(err)
 	case !ok:
-		return nil, refuseSignIn("wrong password")
+		reason = "wrong password"
 	case user.DisabledAt != 0:
-		return nil, refuseSignIn("user disabled")
+		reason = "user disabled"
 	case !user.EmailVerified:
-		return nil, refuseSignIn("e-mail address not verified")
+		reason = "e-mail address not verified"
+	default:
+		e.streaks.put(p, streak{})
+		return &user, nil
 	}
-	return &user, nil
+	e.failed(p, now)
+	return nil, refuseSignIn(reason)
 }
 
 // NormaliseIdentifier is the form in which e-mail addresses and user names are

@@ -38,20 +38,23 @@ func (e *Engine) refresh(ctx context.Context, client *store.Client, req *TokenRe
 		return nil, 0, err
 	}
 	ring := e.keys.ring(now)
-	due := e.reportDue(id, now)
-	out, err := e.store.RotateRefresh(ctx, store.Rotate{
+	rotate := store.Rotate{
 		Grant: id, Presented: t.Generation, PresentedKey: t.Key, ActiveKey: ring.Active(),
 		Now: millis(now), IdleLife: idleLife(client), Rotating: client.RefreshTokenRotation,
 		RetryWindow: time.Duration(client.RefreshRetryWindow).Milliseconds(),
 		UntilUsed:   client.RefreshRetryWindow == oauth.UntilUsed,
-		EndOnReplay: client.OnReplay == oauth.EndGrant, Report: due, Trace: req.Trace,
-	})
+		EndOnReplay: client.OnReplay == oauth.EndGrant, Trace: req.Trace,
+	}
+	out, err := e.store.RotateRefresh(ctx, rotate)
+	if err == nil && e.worthReport(out.Outcome, out.Ended, id, now) {
+		rotate.Report = true
+		out, err = e.store.RotateRefresh(ctx, rotate)
+	}
 	if err != nil {
 		return nil, 0, fault("rotate refresh token", err)
 	}
-	e.reported(out.Outcome, id, due, now)
 	if !out.Outcome.Served() {
 		return nil, 0, refuseRefresh(out.Outcome.String())
 	}
-	return e.withRefreshToken(ring, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
+	return e.withRefreshToken(ctx, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
 }

@@ -20,6 +20,7 @@ type TokenRequest struct {
 	Code         string
 	RedirectURI  string
 	CodeVerifier oauth.CodeVerifier
+	State        string // compared where the code is bound to one
 
 	// Of refresh_token.
 	RefreshToken string
@@ -77,18 +78,19 @@ type Issued struct {
 // Token answers a token request. Refusals: invalid_client, unauthorized_client,
 // unsupported_grant_type, invalid_grant; faults: temporarily_unavailable.
 func (e *Engine) Token(ctx context.Context, req *TokenRequest) (*Issued, error) {
-	client, err := e.client(ctx, req.Face, req.ClientID)
+	client, judged, err := e.clientAt(ctx, req.Face, req.ClientID)
 	if err != nil {
 		return nil, err
 	}
-	issued, version, err := e.exchange(ctx, client, req)
+	issued, written, err := e.exchange(ctx, client, req)
 	if err != nil {
 		return nil, err
 	}
-	// The write has told of a newer configuration than the one we judged by:
-	// the client may be disabled since. What was written stays (a retry gets the
-	// same), what would be answered is judged again.
-	if e.clients.stale(version) {
+	// The write has told of another configuration than the one that this request
+	// was judged by: the client may be disabled since. What was written stays (a
+	// retry gets the same), what would be answered is judged again.
+	if written != judged {
+		e.clients.forget()
 		if _, err := e.client(ctx, req.Face, req.ClientID); err != nil {
 			return nil, err
 		}
@@ -179,14 +181,14 @@ const (
 // reportEvery is how often the replays of one living grant are written down.
 const reportEvery = time.Minute
 
-// reportDue reports whether a replay of the grant would be worth an audit event.
-func (e *Engine) reportDue(id store.GrantID, now time.Time) bool {
-	last, ok := e.reports.get(id)
-	return !ok || now.Sub(last) >= reportEvery || now.Before(last)
-}
-
-func (e *Engine) reported(o store.Outcome, id store.GrantID, due bool, now time.Time) {
-	if o == store.Replayed && due {
-		e.reports.put(id, now)
+// worthReport claims the report of a replay, so that of many at once one is
+// written down.
+func (e *Engine) worthReport(o store.Outcome, ended bool, id store.GrantID, now time.Time) bool {
+	if o != store.Replayed || ended {
+		return false
 	}
+	return e.reports.claim(id, now, func(last time.Time) bool {
+		age := now.Sub(last)
+		return age >= 0 && age < reportEvery
+	})
 }

@@ -33,6 +33,9 @@ const AuthNone AuthMethod = "none"
 type Client struct {
 	ID           string      `json:"client_id"`
 	Name         string      `json:"client_name,omitempty"`
+	LogoURI      string      `json:"logo_uri,omitempty"`
+	PolicyURI    string      `json:"policy_uri,omitempty"`
+	TermsURI     string      `json:"tos_uri,omitempty"`
 	RedirectURIs []string    `json:"redirect_uris,omitempty"`
 	GrantTypes   []GrantType `json:"grant_types,omitempty"`
 	AuthMethod   AuthMethod  `json:"token_endpoint_auth_method,omitempty"`
@@ -55,6 +58,9 @@ type Policy struct {
 	// AnonymousProfile: codes are born without a user and without a row; the
 	// subject is a profile that comes to be by redemption.
 	AnonymousProfile bool `json:"anonymous_profile,omitempty"`
+	// SilentCrossSite: pages of the client may embed a frame that renews tokens
+	// by a cookie that other sites' frames get as well.
+	SilentCrossSite bool `json:"silent_cross_site,omitempty"`
 
 	AccessTokenLifetime     int64 `json:"access_token_lifetime"`
 	RefreshIdleLifetime     int64 `json:"refresh_idle_lifetime"`
@@ -64,6 +70,9 @@ type Policy struct {
 // CodeLifetime is how long an authorization code can be redeemed. RFC 6749
 // §4.1.2 allows ten minutes; a client redeems at once.
 const CodeLifetime = 60 * time.Second
+
+// maxLifetime keeps what an operator writes within what can be reckoned with.
+const maxLifetime = 10 * 365 * 24 * 3600
 
 // PublicPolicy is the default of clients without a secret.
 func PublicPolicy() Policy {
@@ -125,9 +134,6 @@ func (w *RetryWindow) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Public reports whether the client has no means to authenticate.
-func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
-
 // Allows reports whether the client may use the grant type.
 func (c *Client) Allows(g GrantType) bool { return slices.Contains(c.GrantTypes, g) }
 
@@ -141,6 +147,9 @@ func (c *Client) Check() error {
 	for _, u := range c.RedirectURIs {
 		if err := CheckRedirectURI(u); err != nil {
 			bad("redirect_uris: %q: %w", u, err)
+		}
+		if u == URNAuto && !c.AnonymousProfile {
+			bad("redirect_uris: %q is for clients of anonymous profiles", u)
 		}
 	}
 	for _, g := range c.GrantTypes {
@@ -157,12 +166,13 @@ func (c *Client) Check() error {
 	if c.OnReplay != EndGrant && c.OnReplay != RefuseReplay {
 		bad(`on_replay: want "end" or "refuse", got %q`, c.OnReplay)
 	}
-	if c.AccessTokenLifetime <= 0 {
-		bad("access_token_lifetime: want seconds > 0, got %d", c.AccessTokenLifetime)
+	if c.AccessTokenLifetime <= 0 || c.AccessTokenLifetime > maxLifetime {
+		bad("access_token_lifetime: want seconds, more than 0 and at most ten years, got %d", c.AccessTokenLifetime)
 	}
-	if c.RefreshIdleLifetime < 0 || c.RefreshAbsoluteLifetime < 0 {
-		bad("refresh_idle_lifetime, refresh_absolute_lifetime: want seconds, 0 = none, got %d and %d",
-			c.RefreshIdleLifetime, c.RefreshAbsoluteLifetime)
+	for name, seconds := range map[string]int64{"refresh_idle_lifetime": c.RefreshIdleLifetime, "refresh_absolute_lifetime": c.RefreshAbsoluteLifetime} {
+		if seconds < 0 || seconds > maxLifetime {
+			bad("%s: want seconds, 0 = none, at most ten years, got %d", name, seconds)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -146,6 +146,15 @@ func TestCheckRedirectURI(t *testing.T) {
 		{"default port", "https://a.example:443/cb"},
 		{"default port of http", "http://127.0.0.1:80/cb"},
 		{"empty port", "https://a.example:/cb"},
+		{"a port with zeros", "https://a.example:08443/cb"},
+		{"port 0", "https://a.example:0/cb"},
+		{"port 99999", "https://a.example:99999/cb"},
+		{"no host", "https://:8443/cb"},
+		{"a hexadecimal address", "https://0x7f.1/cb"},
+		{"a short address", "https://127.1/cb"},
+		{"a long IPv6 address", "https://[0:0:0:0:0:0:0:1]/cb"},
+		{"an empty label", "https://a..b/cb"},
+		{"a label at the end that is a number", "https://a.1/cb"},
 		{"http beyond loopback", "http://a.example/cb"},
 		{"a host that begins like loopback", "http://127.0.0.1.evil.example/cb"},
 		{"javascript (CVE-2026-9086)", "JaVaScRiPt://a.example/%0aalert(1)"},
@@ -205,6 +214,11 @@ func TestClientCheckNamesEveryFault(t *testing.T) {
 	good := validClient()
 	if err := good.Check(); err != nil {
 		t.Fatal(err)
+	}
+	urn := validClient()
+	urn.RedirectURIs = []string{URNAuto}
+	if err := urn.Check(); err == nil {
+		t.Error("the URN was accepted for a client that is not of the anonymous class")
 	}
 	bad := validClient()
 	bad.ID, bad.RedirectURIs, bad.GrantTypes = "a b", []string{"ftp://x"}, []GrantType{"password"}

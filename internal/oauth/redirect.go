@@ -2,7 +2,10 @@ package oauth
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -40,8 +43,12 @@ func CheckRedirectURI(s string) error {
 		return errors.New("a redirect URI must have its scheme and host in lower case")
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80", strings.HasSuffix(u.Host, ":"):
 		return errors.New("a redirect URI must not name the default port of its scheme")
+	case !canonicalHost(u.Hostname()):
+		return errors.New("a redirect URI must name its host as a browser prints it")
+	case u.Port() != "" && !canonicalPort(u.Port()):
+		return errors.New("a redirect URI must have a port from 1 to 65535, without zeros in front")
 	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
-		return errors.New("a redirect URI must be https; http is for 127.0.0.1, [::1] and localhost only")
+		return errors.New("a redirect URI must be https; http is for loopback (127.0.0.1, [::1], localhost) only")
 	}
 	for seg := range strings.SplitSeq(u.Path, "/") {
 		if seg == "." || seg == ".." {
@@ -51,8 +58,29 @@ func CheckRedirectURI(s string) error {
 	return nil
 }
 
+// canonicalHost: a browser rewrites other spellings of an IP address (0x7f.1,
+// 127.1), and takes a name whose last label is a number for one.
+func canonicalHost(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.String() == host && !ip.Is4In6() && ip.Zone() == ""
+	}
+	labels := strings.Split(host, ".")
+	if slices.Contains(labels, "") {
+		return false
+	}
+	last := labels[len(labels)-1]
+	_, err := strconv.ParseUint(last, 0, 64)
+	return err != nil && strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
+}
+
+func canonicalPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == port
+}
+
 func loopback(host string) bool {
-	return host == "127.0.0.1" || host == "::1" || host == "localhost"
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // TrimSlash removes one trailing slash. Both sides of a comparison on the
