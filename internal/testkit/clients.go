@@ -115,17 +115,63 @@ func UserdocksRefresh(app, token string) *http.Request {
 
 // UserdocksMe asks who the access token stands for.
 func UserdocksMe(token string) *http.Request {
-	r := httptest.NewRequest("GET", "/api/v1/users/me", nil)
+	return UserdocksAs(token, "GET", "/api/v1/users/me", nil)
+}
+
+// UserdocksAs is a request with an access token; body nil is none.
+func UserdocksAs(token, method, path string, body any) *http.Request {
+	r := request(method, path, body)
 	r.Header.Set("Authorization", "Bearer "+token)
 	return r
 }
 
-func post(path string, body any) *http.Request {
+// UserdocksBackEnd is a request of an app's back end with its API key for
+// "read" or "write".
+func UserdocksBackEnd(app, key, access, method, path string, body any) *http.Request {
+	r := request(method, path, body)
+	r.Header.Set("X-Api-Key", key)
+	r.Header.Set("X-Api-Key-Type", access)
+	r.Header.Set("X-Client-Id", app)
+	return r
+}
+
+// UserdocksRegister asks for an account.
+func UserdocksRegister(app, email, password string) *http.Request {
+	return post("/api/v1/users?type=confirmation&language=en", map[string]any{
+		"appUuid": app, "email": email, "password": password, "passwordConfirmation": password,
+		"acceptedTermsAndConditions": true, "acceptedDataPrivacy": true, "acceptPrivacyPolicy": false,
+	})
+}
+
+// UserdocksConfirm spends the link of a confirmation mail.
+func UserdocksConfirm(app, link string) *http.Request {
+	return request("PUT", "/api/v1/user-confirm-hashes/"+link, map[string]any{"appUuid": app})
+}
+
+// UserdocksForgot asks for a reset mail, UserdocksReset spends its link.
+func UserdocksForgot(app, email string) *http.Request {
+	return request("PUT", "/api/v1/users?language=en", map[string]any{"appUuid": app, "email": email, "acceptPrivacyPolicy": false})
+}
+
+// UserdocksReset sets a new password.
+func UserdocksReset(app, email, link, password string) *http.Request {
+	return request("PUT", "/api/v1/users?language=en", map[string]any{
+		"appUuid": app, "email": email, "confirmHash": link, "password": password, "passwordConfirmation": password,
+		"acceptedTermsAndConditions": true, "acceptedDataPrivacy": true, "acceptPrivacyPolicy": false,
+	})
+}
+
+func post(path string, body any) *http.Request { return request("POST", path, body) }
+
+func request(method, path string, body any) *http.Request {
+	if body == nil {
+		return httptest.NewRequest(method, path, nil)
+	}
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // strings and booleans always encode
 	}
-	r := httptest.NewRequest("POST", path, strings.NewReader(string(text)))
+	r := httptest.NewRequest(method, path, strings.NewReader(string(text)))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
 	return r
 }
@@ -143,7 +189,13 @@ func (w *World) NewProfile(t testing.TB) Answer {
 // SignIn runs the Userdocks exchange for the world's user.
 func (w *World) SignIn(t testing.TB) Answer {
 	t.Helper()
-	a := Send(w.Handler, UserdocksRedeem(App, Send(w.Handler, UserdocksCodes(App, Email, Password)).Code))
+	return w.SignInAs(t, Email, Password)
+}
+
+// SignInAs runs the Userdocks exchange for a user.
+func (w *World) SignInAs(t testing.TB, email, password string) Answer {
+	t.Helper()
+	a := Send(w.Handler, UserdocksRedeem(App, Send(w.Handler, UserdocksCodes(App, email, password)).Code))
 	if a.Status != http.StatusCreated {
 		t.Fatalf("redeem: %d %s", a.Status, a.Body)
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallystick/tallystick/internal/engine"
 )
 
 // Dialogues runs every file of a folder as a test: requests and the answers
@@ -36,6 +38,7 @@ import (
 //	{"sub": "$sub", …}
 //
 //	@code $url $code         takes the code out of a URL
+//	@mail reset a@b.c $link  delivers mails and takes the link of the oldest; "@mail none"
 //	@equal $expires $now+60  compares two values
 //	+61s                     time passes; "@back 61s" turns it back
 //
@@ -56,7 +59,7 @@ func Dialogues(t *testing.T, folder string, vars map[string]string, options ...O
 				t.Fatal(err)
 			}
 			w := NewWorld(t, options...)
-			d := &dialogue{t: t, file: file, handler: w.Handler, clock: w.Clock, vars: map[string]any{}}
+			d := &dialogue{t: t, file: file, handler: w.Handler, clock: w.Clock, mails: func() []engine.Mail { return w.Mails(t) }, vars: map[string]any{}}
 			for k, v := range vars {
 				d.vars[k] = v
 			}
@@ -71,6 +74,8 @@ type dialogue struct {
 	file    string
 	handler http.Handler
 	clock   *Clock
+	mails   func() []engine.Mail
+	box     []engine.Mail // delivered, not looked at yet
 	vars    map[string]any
 
 	line int
@@ -95,6 +100,8 @@ func (d *dialogue) run(text string) {
 			d.pass(line)
 		case strings.HasPrefix(line, "@code "):
 			d.code(strings.Fields(line)[1:])
+		case strings.HasPrefix(line, "@mail "):
+			d.mail(strings.Fields(line)[1:])
 		case strings.HasPrefix(line, "@equal "):
 			if f := strings.Fields(d.expandNow(line)); d.expand(f[1]) != d.expand(f[2]) {
 				d.fatalf("%s is %s, want %s", f[1], d.expand(f[1]), f[2])
@@ -131,6 +138,28 @@ func (d *dialogue) code(args []string) {
 		d.fatalf("no code in %s: %v", d.expand(args[0]), err)
 	}
 	d.vars[args[1][1:]] = u.Query().Get("code")
+}
+
+// mail takes the oldest mail that no step has taken: it must be of the template
+// and to the recipient.
+func (d *dialogue) mail(args []string) {
+	d.box = append(d.box, d.mails()...)
+	switch {
+	case args[0] == "none" && len(d.box) > 0:
+		d.fatalf("a mail %s to %s, want none", d.box[0].Template, d.box[0].Recipient)
+	case args[0] == "none":
+		return
+	case len(d.box) == 0:
+		d.fatalf("no mail, want %s to %s", args[0], args[1])
+	}
+	m := d.box[0]
+	d.box = d.box[1:]
+	if string(m.Template) != args[0] || m.Recipient != args[1] {
+		d.fatalf("a mail %s to %s, want %s to %s", m.Template, m.Recipient, args[0], args[1])
+	}
+	if len(args) > 2 {
+		d.vars[args[2][1:]] = m.Link
+	}
 }
 
 // until takes the lines of a request, up to its "->".

@@ -4,6 +4,7 @@
 package testkit
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
@@ -58,16 +60,17 @@ const (
 	Shop      = "shop@example" // anonymous Dressipi clients
 	OtherShop = "other-shop"
 
-	App          = "11111111-1111-1111-1111-111111111111" // Userdocks apps
-	OtherApp     = "22222222-2222-2222-2222-222222222222"
-	DisabledApp  = "33333333-3333-3333-3333-333333333333"
-	AppCallback  = "https://app.example.com/callback"
-	AppCallback2 = "https://app.example.com/second/" // registered with a slash
-	AppRoot      = "https://app.example.com/"
-	ReadKey      = "read-key"
-	WriteKey     = "write-key"
-	OtherReadKey = "other-read-key"
-	DisabledKey  = "disabled-app-read-key"
+	App           = "11111111-1111-1111-1111-111111111111" // Userdocks apps
+	OtherApp      = "22222222-2222-2222-2222-222222222222"
+	DisabledApp   = "33333333-3333-3333-3333-333333333333"
+	AppCallback   = "https://app.example.com/callback"
+	AppCallback2  = "https://app.example.com/second/" // registered with a slash
+	AppRoot       = "https://app.example.com/"
+	ReadKey       = "read-key"
+	WriteKey      = "write-key"
+	OtherReadKey  = "other-read-key"
+	OtherWriteKey = "other-write-key"
+	DisabledKey   = "disabled-app-read-key"
 
 	Email    = "ada@example.com"
 	Password = "correct horse battery staple"
@@ -173,6 +176,7 @@ func (w *World) populate(t testing.TB, hasher *password.Hasher) {
 		{Hash: sha256.Sum256([]byte(ReadKey)), ClientID: App, Access: "read"},
 		{Hash: sha256.Sum256([]byte(WriteKey)), ClientID: App, Access: "write"},
 		{Hash: sha256.Sum256([]byte(OtherReadKey)), ClientID: OtherApp, Access: "read"},
+		{Hash: sha256.Sum256([]byte(OtherWriteKey)), ClientID: OtherApp, Access: "write"},
 		{Hash: sha256.Sum256([]byte(DisabledKey)), ClientID: DisabledApp, Access: "read"},
 	} {
 		must(w.Store.PutAPIKey(ctx, k))
@@ -183,7 +187,7 @@ func (w *World) populate(t testing.TB, hasher *password.Hasher) {
 		ID: store.UserID{0xaa, 6: 0x40, 8: 0x80}, Email: Email, EmailVerified: true, PasswordHash: hash, CredentialVersion: 1,
 		Identifiers: []store.Identifier{{Kind: "email", Value: Email}},
 		Claims:      []byte(`{"name":"Ada Lövelace","given_name":"Ada","locale":"en"}`),
-		CreatedAt:   now, UpdatedAt: now,
+		CreatedAt:   now, UpdatedAt: now, ClientID: App,
 	}
 	out, err := w.Store.PutUser(ctx, w.User)
 	must(err)
@@ -195,6 +199,7 @@ func (w *World) populate(t testing.TB, hasher *password.Hasher) {
 		{Email: "disabled@example.com", EmailVerified: true, DisabledAt: now},
 	} {
 		other.ID = store.UserID{0xcc, byte(i), 6: 0x40, 8: 0x80}
+		other.ClientID, other.CreatedAt, other.UpdatedAt = App, now, now
 		other.PasswordHash, other.CredentialVersion, other.Claims = hash, 1, []byte(`{}`)
 		other.Identifiers = []store.Identifier{{Kind: "email", Value: other.Email}}
 		_, err := w.Store.PutUser(ctx, other)
@@ -223,6 +228,20 @@ func AppClient(id string, now store.Time, redirects ...string) store.Client {
 		ID: id, AuthMethod: oauth.AuthNone, RedirectURIs: redirects, Scope: "email openid profile",
 		GrantTypes: []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken}, Policy: p,
 	}}
+}
+
+// Mails delivers what is due in the outbox, and returns it in the order in which
+// it was sent.
+func (w *World) Mails(t testing.TB) (sent []engine.Mail) {
+	t.Helper()
+	err := w.Engine.DeliverMail(t.Context(), func(_ context.Context, m engine.Mail) error {
+		sent = append(sent, m)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sent
 }
 
 // Count counts the rows of a table, whoever's they are.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -60,6 +61,22 @@ func (f Funnel) Mount(mux *http.ServeMux, face Face) {
 	}
 }
 
+// Clean keeps requests whose path is spelt in another way than a route's from
+// the mux: it would answer them by a redirect of its own, with the query, and so
+// with whatever secret is in it, in the Location.
+func (f Funnel) Clean(next http.Handler, render RenderError) http.Handler {
+	notFound := f.handler("none", Route{Path: "unclean path", Render: render})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := r.URL.EscapedPath() // which is what the mux looks at
+		clean := path.Clean("/" + asked)
+		if asked != clean && asked != clean+"/" && r.Method != http.MethodConnect {
+			notFound.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (f Funnel) handler(face string, route Route) http.Handler {
 	allow := allowed(route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +113,7 @@ func serve(w http.ResponseWriter, r *http.Request, route Route, allow string) (e
 		}
 	}()
 	if route.CORS != nil {
-		if err := route.CORS.apply(w, r); err != nil {
+		if err := route.CORS.apply(w, r, allow); err != nil {
 			return err
 		}
 	}
@@ -126,7 +143,7 @@ func allowed(route Route) string {
 }
 
 // apply sets the response headers of the Fetch standard's CORS protocol.
-func (c *CORS) apply(w http.ResponseWriter, r *http.Request) error {
+func (c *CORS) apply(w http.ResponseWriter, r *http.Request, allow string) error {
 	h := w.Header()
 	origin := "*"
 	if c.Allowed != nil {
@@ -144,7 +161,7 @@ func (c *CORS) apply(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if method := r.Header.Get("Access-Control-Request-Method"); method != "" {
-		h.Set("Access-Control-Allow-Methods", "GET, POST")
+		h.Set("Access-Control-Allow-Methods", allow)
 		h.Set("Access-Control-Allow-Headers", c.Headers)
 		h.Set("Access-Control-Max-Age", "600")
 	}

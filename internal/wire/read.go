@@ -88,18 +88,6 @@ func ParseParams(s string) (Params, error) {
 	return params, nil
 }
 
-// Merge adds the parameters of another part of the request. What stands in both
-// was sent twice.
-func (p Params) Merge(other Params) error {
-	for name, v := range other {
-		if _, twice := p[name]; twice {
-			return duplicate(name)
-		}
-		p[name] = v
-	}
-	return nil
-}
-
 // Require reports the first of the parameters that was not sent.
 func (p Params) Require(names ...string) error {
 	for _, name := range names {

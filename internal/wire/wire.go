@@ -9,8 +9,9 @@ import (
 	"github.com/tallystick/tallystick/internal/oauth"
 )
 
-// Handler answers a request, or returns why not; it then has written nothing.
-// The error reaches the route's RenderError through the funnel.
+// Handler answers a request, or returns why not. The error reaches the route's
+// RenderError through the funnel; if the handler has written an answer already (a
+// form that is shown again), the error is for the log alone.
 type Handler func(http.ResponseWriter, *http.Request) error
 
 // RenderError writes a refusal or a fault in the face's own shape. It is the

@@ -131,6 +131,15 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	r.Header.Set("X-Dressipi-Jwt", second.AccessToken)
 	w.Handler.ServeHTTP(rec, r)
 
+	// A client that mixes up its fields.
+	for _, secret := range []string{second.RefreshToken, code, verifier} {
+		refresh(t, w, secret, "x")
+		w.Handler.ServeHTTP(rec, httptest.NewRequest("GET", "/oauth/authorize?"+url.Values{
+			"redirect_uri": {oauth.URNAuto}, "response_type": {"code"}, "client_id": {secret}, "state": {"s"},
+			"code_challenge_method": {oauth.S256}, "code_challenge": {testkit.Challenge},
+		}.Encode(), nil))
+	}
+
 	text := log.String()
 	if !strings.Contains(text, `"endpoint":"/api/oauth/token"`) || !strings.Contains(text, `"reason":"code: replayed"`) {
 		t.Fatalf("the log does not tell what happened:\n%s", text)

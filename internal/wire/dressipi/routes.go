@@ -50,6 +50,11 @@ func (a *api) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Not before it is known: what a client writes there by mistake may be a
+	// secret.
+	if _, err := a.engine.Client(r.Context(), Name, req.ClientID); err != nil {
+		return err
+	}
 	wire.EventOf(r).ClientID = req.ClientID
 	code, err := a.engine.AuthorizeAnonymous(r.Context(), req)
 	if err != nil {

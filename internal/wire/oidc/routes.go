@@ -25,8 +25,8 @@ func Face(e *engine.Engine) wire.Face {
 	}}
 }
 
-// jwks answers with the JWK Set (RFC 7517 §5). A key is in it for longer than
-// this cache life before it signs.
+// jwks answers with the JWK Set (RFC 7517 §5). A key that replaces another must
+// be in it for longer than this cache life before it signs.
 func (a *api) jwks(w http.ResponseWriter, _ *http.Request) error {
 	body := a.engine.JWKS()
 	h := w.Header()

@@ -3,7 +3,9 @@ package userdocks
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/oauth"
@@ -42,6 +44,50 @@ func (f *fields) required(name string, limit int) string {
 	return s
 }
 
+// line is a string to be shown or sent: no control characters, and no line ends
+// that could begin another header on the way into a mail.
+func (f *fields) line(name string, limit int) string {
+	s := f.string(name, limit)
+	if f.err == nil && strings.ContainsFunc(s, breaksLine) {
+		f.err = invalid(name+" with control characters", name+" must not contain control characters.")
+	}
+	return s
+}
+
+func breaksLine(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+
+// match is a line of a certain form, or none.
+func (f *fields) match(name string, form *regexp.Regexp, want string) string {
+	s := f.line(name, maxText)
+	if s != "" && f.err == nil && !form.MatchString(s) {
+		f.err = invalid(name+" malformed", name+" must be "+want+".")
+	}
+	return s
+}
+
+// accepted is a box that must be ticked.
+func (f *fields) accepted(name string) {
+	if ok, err := f.object.Bool(name); f.err == nil && (err != nil || !ok) {
+		f.err = invalid(name+" not true", name+" must be true.")
+	}
+}
+
+// trap is a field that people do not see and robots fill in.
+func (f *fields) trap() {
+	if on, err := f.object.Bool("acceptPrivacyPolicy"); f.err == nil && (err != nil || on) {
+		f.err = invalid("honeypot", "acceptPrivacyPolicy must be false.")
+	}
+}
+
+// readFields reads a body of JSON.
+func readFields(w http.ResponseWriter, r *http.Request) (*fields, error) {
+	object, err := wire.ReadJSON(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return &fields{object: object}, nil
+}
+
 func invalid(reason, description string) error {
 	return oauth.Refuse(oauth.InvalidRequest, reason, description)
 }
@@ -52,18 +98,16 @@ func trace(r *http.Request) engine.Trace {
 
 type codesRequest struct {
 	password    engine.PasswordRequest
-	state       string
 	redirectURI string // as sent: the page that the browser goes to
 }
 
 // decodeCodes reads the body of POST /api/v1/codes. A code_challenge may come
 // along; old clients send none.
 func decodeCodes(w http.ResponseWriter, r *http.Request) (codesRequest, error) {
-	object, err := wire.ReadJSON(w, r)
+	f, err := readFields(w, r)
 	if err != nil {
 		return codesRequest{}, err
 	}
-	f := &fields{object: object}
 	req := codesRequest{
 		password: engine.PasswordRequest{
 			Face:         Name,
@@ -71,18 +115,15 @@ func decodeCodes(w http.ResponseWriter, r *http.Request) (codesRequest, error) {
 			Identifier:   f.required("email", maxText),
 			Password:     f.required("password", maxText),
 			SameRedirect: sameRedirect,
+			State:        f.required("state", maxOpaque),
 			Trace:        trace(r),
 		},
-		state:       f.required("state", maxOpaque),
 		redirectURI: f.required("redirectUri", maxURI),
 	}
 	challenge, method := f.string("code_challenge", maxOpaque), f.string("code_challenge_method", maxOpaque)
+	f.trap()
 	if f.err != nil {
 		return req, f.err
-	}
-	// A field that people do not see and robots fill in.
-	if trap, err := object.Bool("acceptPrivacyPolicy"); err != nil || trap {
-		return req, invalid("honeypot", "acceptPrivacyPolicy must be false.")
 	}
 	if challenge != "" || method != "" {
 		c, err := oauth.ParseCodeChallenge(challenge, method)
@@ -92,7 +133,6 @@ func decodeCodes(w http.ResponseWriter, r *http.Request) (codesRequest, error) {
 		req.password.Challenge = &c
 	}
 	req.password.RedirectURI = oauth.TrimSlash(req.redirectURI)
-	wire.EventOf(r).ClientID = req.password.ClientID
 	return req, nil
 }
 
@@ -106,11 +146,10 @@ func sameRedirect(registered, trimmed string) bool {
 // content: the SDK sends grant_type authorization_code for a refresh too
 // (contract §B.4 rules 2 and 3).
 func decodeTokens(w http.ResponseWriter, r *http.Request) (*engine.TokenRequest, error) {
-	object, err := wire.ReadJSON(w, r)
+	f, err := readFields(w, r)
 	if err != nil {
 		return nil, err
 	}
-	f := &fields{object: object}
 	req := &engine.TokenRequest{
 		Face:         Name,
 		ClientID:     f.required("client_id", maxID),
@@ -121,7 +160,6 @@ func decodeTokens(w http.ResponseWriter, r *http.Request) (*engine.TokenRequest,
 	if f.err != nil {
 		return nil, f.err
 	}
-	wire.EventOf(r).ClientID = req.ClientID
 	if req.RefreshToken != "" {
 		req.GrantType = oauth.RefreshToken
 		return req, nil
@@ -132,8 +170,11 @@ func decodeTokens(w http.ResponseWriter, r *http.Request) (*engine.TokenRequest,
 	}
 	req.Code = f.required("code", maxArtefact)
 	req.RedirectURI = oauth.TrimSlash(f.required("redirect_uri", maxURI))
-	// Read for their form alone: they are the app's own notes, or filler.
-	for _, name := range []string{"service", "state", "auth_time"} {
+	// The code is bound to the state that it was asked for with (RFC 9700 §4.5: a
+	// stolen one comes with another); a refresh carries the page's own, or filler.
+	req.State = f.string("state", maxOpaque)
+	// Read for their form alone: they are the app's own notes.
+	for _, name := range []string{"service", "auth_time"} {
 		f.string(name, maxOpaque)
 	}
 	f.string("scope", maxText)
@@ -152,7 +193,6 @@ func decodeTokens(w http.ResponseWriter, r *http.Request) (*engine.TokenRequest,
 type bearerClaims struct {
 	Issuer   string          `json:"iss"`
 	Audience string          `json:"aud"`
-	Subject  string          `json:"sub"`
 	GID      string          `json:"gid"`
 	Use      string          `json:"token_use"`
 	PSC      json.RawMessage `json:"psc"`
@@ -185,6 +225,18 @@ func (a *api) bearer(r *http.Request) (*bearerClaims, error) {
 	return c, nil
 }
 
+// account authenticates a user by his access token; app is whose token it is.
+func (a *api) account(r *http.Request) (account *engine.ResourceOwner, app string, err error) {
+	claims, err := a.bearer(r)
+	if err != nil {
+		return nil, "", err
+	}
+	event := wire.EventOf(r)
+	event.ClientID, event.Grant = claims.Audience, claims.GID
+	account, err = a.engine.ResourceOwner(r.Context(), Name, claims.Audience, claims.GID)
+	return account, claims.Audience, err
+}
+
 // apiKey authenticates a back end (contract §A.0). The app is that of the path,
 // if it has one, and of the header; both must agree.
 func (a *api) apiKey(r *http.Request, access engine.Access) (*oauth.Client, error) {
@@ -199,5 +251,6 @@ func (a *api) apiKey(r *http.Request, access engine.Access) (*oauth.Client, erro
 	if r.Header.Get("X-Api-Key-Type") != string(access) {
 		return nil, oauth.Refuse(oauth.InsufficientScope, "x-api-key-type is not "+string(access), "The header x-api-key-type must be "+string(access)+" for this request.")
 	}
+	wire.EventOf(r).ClientID = app.ID
 	return app, nil
 }

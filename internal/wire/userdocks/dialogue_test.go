@@ -9,6 +9,6 @@ import (
 
 func TestDialogues(t *testing.T) {
 	testkit.Dialogues(t, "testdata/wire", map[string]string{
-		"APP": testkit.App, "OTHER": testkit.OtherApp, "LONG": strings.Repeat("n", 257),
+		"APP": testkit.App, "OTHER": testkit.OtherApp, "LONG": strings.Repeat("n", 257), "LONG1025": strings.Repeat("n", 1025),
 	})
 }

@@ -3,9 +3,9 @@ package userdocks
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +25,12 @@ type envelope struct {
 }
 
 func writeItem(w http.ResponseWriter, status int, kind string, item any) error {
-	return wire.WriteJSON(w, status, envelope{Kind: kind, TotalItems: 1, ItemsLength: 1, Items: []any{item}})
+	return writeItems(w, status, kind, 1, []any{item})
+}
+
+// writeItems writes a page of the total; items is not nil.
+func writeItems(w http.ResponseWriter, status int, kind string, total int, items []any) error {
+	return wire.WriteJSON(w, status, envelope{Kind: kind, TotalItems: total, ItemsLength: len(items), Items: items})
 }
 
 type action struct {
@@ -34,15 +39,22 @@ type action struct {
 	URL    string `json:"url"`
 }
 
-// nextAction sends the browser back to the app. The SDK needs code, service and
-// client_id, and state for the app; redirect_uri is encoded once.
+// nextAction sends the browser back to the app.
 func nextAction(req codesRequest, code string) any {
-	q := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-	target := req.redirectURI + "?code=" + q(code) + "&state=" + q(req.state) +
-		"&client_id=" + q(req.password.ClientID) + "&redirect_uri=" + q(req.redirectURI) +
-		"&service=email&grant_type=authorization_code"
+	target := callback(req.redirectURI, code, req.password.State, req.password.ClientID)
 	return map[string]action{"nextAction": {Action: "httpRequest", Method: http.MethodGet, URL: target}}
 }
+
+// callback is the address of the app with what it asked for. The SDK needs code,
+// service and client_id, and state for the app; redirect_uri is encoded once.
+func callback(redirectURI, code, state, clientID string) string {
+	return redirectURI + "?code=" + escape(code) + "&state=" + escape(state) +
+		"&client_id=" + escape(clientID) + "&redirect_uri=" + escape(redirectURI) +
+		"&service=email&grant_type=authorization_code"
+}
+
+// escape encodes for a query that is read by decodeURIComponent.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // item is the answer of POST /api/v1/tokens: exactly these six, always.
 type item struct {
@@ -113,15 +125,25 @@ func (s shape) claims(i engine.Issue, use string) *jose.Claims {
 // language is the request's if it is one that there are texts in, else the
 // user's.
 func language(requested string, u *engine.User) string {
-	for _, known := range []string{"en", "de"} {
-		if requested == known {
-			return known
-		}
+	if slices.Contains(languages, requested) {
+		return requested
 	}
 	if locale, _, _ := strings.Cut(profileOf(u).Locale, "-"); locale != "" {
 		return locale
 	}
-	return "en"
+	return languages[0]
+}
+
+// languages are those that there are texts in; the first one is the default.
+var languages = []string{"en", "de"}
+
+// mailLanguage is the language of a tag (RFC 5646), if there are texts in it.
+func mailLanguage(tag string) string {
+	primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
+	if slices.Contains(languages, primary) {
+		return primary
+	}
+	return languages[0]
 }
 
 // claimsByScope is OIDC Core §5.4.
@@ -180,68 +202,6 @@ func profileOf(u *engine.User) (c standardClaims) {
 		_ = json.Unmarshal(u.Claims, &c) // a claim of another type is as good as none
 	}
 	return c
-}
-
-type user struct {
-	UUID                string   `json:"uuid"`
-	Email               string   `json:"email"`
-	Sub                 string   `json:"sub"`
-	Name                *string  `json:"name"`
-	GivenName           *string  `json:"givenName"`
-	FamilyName          *string  `json:"familyName"`
-	MiddleName          *string  `json:"middleName"`
-	Nickname            *string  `json:"nickname"`
-	PreferredUsername   *string  `json:"preferredUsername"`
-	Profile             *string  `json:"profile"`
-	Picture             *string  `json:"picture"`
-	Website             *string  `json:"website"`
-	EmailVerified       bool     `json:"emailVerified"`
-	Gender              *string  `json:"gender"`
-	Birthdate           *string  `json:"birthdate"`
-	Zoneinfo            *string  `json:"zoneinfo"`
-	Locale              string   `json:"locale"`
-	PhoneNumber         *string  `json:"phoneNumber"`
-	PhoneNumberVerified bool     `json:"phoneNumberVerified"`
-	IsDisabled          bool     `json:"isDisabled"`
-	AppUUID             string   `json:"appUuid"`
-	CreatedAt           string   `json:"createdAt"`
-	UpdatedAt           string   `json:"updatedAt"`
-	UserTags            []any    `json:"userTags"`
-	TenantUUID          *string  `json:"tenantUuid"`
-	Tenants             []tenant `json:"tenants"`
-}
-
-type tenant struct {
-	UUID string `json:"uuid"`
-	Name string `json:"name"`
-	Role string `json:"role"`
-}
-
-// userItem is the User of contract §A.5. tenants and tenantUuid are ours: the
-// contract says only that the tenant is found by way of the user.
-func userItem(a *engine.Account, appUUID string) (user, error) {
-	u, c := &a.User, standardClaims{}
-	if err := json.Unmarshal(u.Claims, &c); err != nil {
-		return user{}, fmt.Errorf("claims of user %s: %w", engine.FormatUUID(u.ID), err)
-	}
-	id := engine.FormatUUID(u.ID)
-	out := user{
-		UUID: id, Email: u.Email, Sub: id,
-		Name: c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, MiddleName: c.MiddleName,
-		Nickname: c.Nickname, PreferredUsername: c.PreferredUsername, Profile: c.Profile, Picture: c.Picture,
-		Website: c.Website, EmailVerified: u.EmailVerified, Gender: c.Gender, Birthdate: c.Birthdate,
-		Zoneinfo: c.Zoneinfo, Locale: language("", u), PhoneNumber: c.PhoneNumber, PhoneNumberVerified: c.PhoneNumberVerified,
-		IsDisabled: u.DisabledAt != 0, AppUUID: appUUID,
-		CreatedAt: isoTime(time.UnixMilli(u.CreatedAt)), UpdatedAt: isoTime(time.UnixMilli(u.UpdatedAt)),
-		UserTags: []any{}, Tenants: []tenant{},
-	}
-	for _, m := range a.Memberships {
-		out.Tenants = append(out.Tenants, tenant{UUID: engine.FormatUUID(m.Tenant), Name: m.TenantName, Role: m.Role})
-	}
-	if len(out.Tenants) > 0 {
-		out.TenantUUID = &out.Tenants[0].UUID
-	}
-	return out, nil
 }
 
 func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

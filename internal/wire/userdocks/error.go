@@ -30,6 +30,7 @@ var (
 	badKeyType     = kind{http.StatusUnauthorized, "[E4011]", "Unauthorized API key type"}
 	appDisabled    = kind{http.StatusForbidden, "[E4030]", "App Is Disabled"}
 	internalError  = kind{http.StatusInternalServerError, "[E0000]", "Internal Server Error"}
+	tooMany        = kind{http.StatusTooManyRequests, "[E4290]", "Too Many Requests"}
 	unavailable    = kind{http.StatusServiceUnavailable, "[E0000]", "Service Unavailable"}
 	httpErrorKinds = map[int]kind{
 		http.StatusNotFound:              {http.StatusNotFound, "[E4040]", "Not Found"},
@@ -45,14 +46,33 @@ func renderPublicError(w http.ResponseWriter, _ *http.Request, r *wire.Refusal) 
 	render(w, r, badRequest)
 }
 
-// renderBearerError answers on the routes with a bearer token.
-func renderBearerError(w http.ResponseWriter, _ *http.Request, r *wire.Refusal) {
+// renderTokensError answers on the route of the exchange: one sentence for
+// unknown, expired, used, foreign and mis-directed codes (contract §B.4 rule 11).
+func renderTokensError(w http.ResponseWriter, req *http.Request, r *wire.Refusal) {
+	if r.Err.Code == oauth.InvalidGrant {
+		same := *r.Err
+		same.Description = "The code or refresh token is not valid: it is unknown, expired, already used, or was issued to another app, redirect URI, state or verifier."
+		r = &wire.Refusal{Err: &same, Status: r.Status, Allow: r.Allow}
+	}
+	renderPublicError(w, req, r)
+}
+
+// renderBearerError answers on the routes with a bearer token. What somebody may
+// not see is not there for him: the answer for another's tenant is the one for
+// none.
+func renderBearerError(w http.ResponseWriter, req *http.Request, r *wire.Refusal) {
 	switch r.Err.Code {
 	case oauth.InvalidToken:
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		challenge := `Bearer error="invalid_token"`
+		if req.Header.Get("Authorization") == "" {
+			challenge = "Bearer" // RFC 6750 §3.1: no error code for who has sent nothing
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
 		render(w, r, badToken)
 	case oauth.UnauthorizedClient:
 		render(w, r, appDisabled)
+	case oauth.AccessDenied:
+		render(w, r, httpErrorKinds[http.StatusNotFound])
 	default:
 		render(w, r, badRequest)
 	}
@@ -84,16 +104,13 @@ func render(w http.ResponseWriter, r *wire.Refusal, k kind) {
 	case oauth.ServerError:
 		k = internalError
 	case oauth.TemporarilyUnavailable:
-		k = unavailable
-	}
-	sentence := r.Err.Description
-	// One message for unknown, expired, used, foreign and mis-directed codes
-	// (contract §B.4 rule 11).
-	if r.Err.Code == oauth.InvalidGrant {
-		sentence = "The code or refresh token is not valid: it is unknown, expired, already used, or was issued to another app, redirect URI or verifier."
+		// Without a cause it is a limit, not a fault.
+		if k = tooMany; r.Err.Fault() {
+			k = unavailable
+		}
 	}
 	wire.SetRefusalHeaders(w, r)
 	_ = wire.WriteJSON(w, k.status, struct {
 		Errors []entry `json:"errors"`
-	}{[]entry{{"error", k.code, k.message}, {"error", k.code, sentence}}}) // strings always encode
+	}{[]entry{{"error", k.code, k.message}, {"error", k.code, r.Err.Description}}}) // strings always encode
 }

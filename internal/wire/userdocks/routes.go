@@ -4,6 +4,7 @@
 package userdocks
 
 import (
+	_ "embed"
 	"net/http"
 
 	"github.com/tallystick/tallystick/internal/engine"
@@ -29,21 +30,39 @@ type api struct{ engine *engine.Engine }
 func Face(e *engine.Engine) wire.Face {
 	a := &api{engine: e}
 	cors := &wire.CORS{Allowed: a.allowedOrigin, Headers: "content-type, authorization"}
+	anyOrigin := &wire.CORS{}
 	type methods = map[string]wire.Handler
-	return wire.Face{Name: string(Name), Routes: []wire.Route{
+	face := wire.Face{Name: string(Name), Routes: []wire.Route{
+		{Path: "/api/v1/users", Render: renderPublicError, CORS: cors, Methods: methods{http.MethodPost: a.register, http.MethodPut: a.password}},
+		{Path: "/api/v1/user-confirm-hashes/{hash}", Render: renderPublicError, CORS: cors, Methods: methods{http.MethodPut: a.confirm}},
 		{Path: "/api/v1/codes", Render: renderPublicError, CORS: cors, Methods: methods{http.MethodPost: a.codes}},
-		{Path: "/api/v1/tokens", Render: renderPublicError, CORS: cors, Methods: methods{http.MethodPost: a.tokens}},
-		{Path: "/api/v1/users/me", Render: renderBearerError, CORS: cors, Methods: methods{http.MethodGet: a.me}},
+		{Path: "/api/v1/tokens", Render: renderTokensError, CORS: cors, Methods: methods{http.MethodPost: a.tokens}},
+		{Path: "/api/v1/users/me", Render: renderBearerError, CORS: cors, Methods: methods{
+			http.MethodGet: a.me, http.MethodPut: a.updateMe, http.MethodDelete: a.deleteMe}},
+		{Path: "/api/v1/tenants/{tenantUuid}", Render: renderBearerError, CORS: cors, Methods: methods{http.MethodGet: a.tenant}},
 		{Path: "/api/v1/public-key", Render: renderAPIKeyError, Methods: methods{http.MethodGet: a.publicKey}},
 		{Path: "/api/v1/apps/{appUuid}/keys", Render: renderAPIKeyError, Methods: methods{http.MethodGet: a.publicKey}},
+		{Path: "/api/v1/apps/{appUuid}/users", Render: renderAPIKeyError, Methods: methods{http.MethodGet: a.usersOf}},
+		{Path: "/api/v1/apps/{appUuid}/users/{userUuidOrEmail}", Render: renderAPIKeyError, Methods: methods{http.MethodPut: a.updateUserOf}},
+		{Path: "/api/v1/openapi.json", Render: renderPublicError, CORS: anyOrigin, Methods: methods{http.MethodGet: openAPI}},
 		{Path: "/api/v1/", Render: renderPublicError},
 	}}
+	face.Routes = append(face.Routes, a.hostedRoutes()...)
+	return face
 }
 
 // allowedOrigin: the origins of the redirect URIs that apps have registered, and
 // nothing else.
 func (a *api) allowedOrigin(r *http.Request, origin string) (bool, error) {
 	return a.engine.AllowedOrigin(r.Context(), Name, origin)
+}
+
+// note puts the app into the log line of the request, if there is such an app:
+// what a client writes there by mistake may be a secret.
+func (a *api) note(r *http.Request, appUUID string) {
+	if app, err := a.engine.Client(r.Context(), Name, appUUID); err == nil {
+		wire.EventOf(r).ClientID = app.ID
+	}
 }
 
 // codes answers POST /api/v1/codes: e-mail and password for a code (contract
@@ -53,6 +72,7 @@ func (a *api) codes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.note(r, req.password.ClientID)
 	code, err := a.engine.AuthorizePassword(r.Context(), req.password)
 	if err != nil {
 		return err
@@ -66,6 +86,7 @@ func (a *api) tokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.note(r, req.ClientID)
 	issued, err := a.engine.Token(r.Context(), req)
 	if err != nil {
 		return err
@@ -75,35 +96,24 @@ func (a *api) tokens(w http.ResponseWriter, r *http.Request) error {
 	return writeItem(w, http.StatusCreated, "tokens", tokensItem(issued))
 }
 
-// me answers GET /api/v1/users/me.
-func (a *api) me(w http.ResponseWriter, r *http.Request) error {
-	claims, err := a.bearer(r)
-	if err != nil {
-		return err
-	}
-	event := wire.EventOf(r)
-	event.ClientID, event.Grant = claims.Audience, claims.GID
-	account, err := a.engine.Account(r.Context(), Name, claims.Audience, claims.GID)
-	if err != nil {
-		return err
-	}
-	item, err := userItem(account, claims.Audience)
-	if err != nil {
-		return err
-	}
-	return writeItem(w, http.StatusOK, "users", item)
-}
-
 // publicKey answers GET /api/v1/public-key and /api/v1/apps/:appUuid/keys.
 func (a *api) publicKey(w http.ResponseWriter, r *http.Request) error {
-	app, err := a.apiKey(r, engine.Read)
-	if err != nil {
+	if _, err := a.apiKey(r, engine.Read); err != nil {
 		return err
 	}
-	wire.EventOf(r).ClientID = app.ID
 	key, err := a.engine.SigningKey(SigningKey)
 	if err != nil {
 		return err
 	}
 	return writeItem(w, http.StatusOK, "appKeys", keyItem(key))
+}
+
+//go:embed openapi.json
+var openAPIDocument []byte
+
+// openAPI answers GET /api/v1/openapi.json: this face, described for machines.
+func openAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", wire.JSONType)
+	_, _ = w.Write(openAPIDocument)
+	return nil
 }

@@ -8,14 +8,18 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallystick/tallystick/internal/testkit"
 )
@@ -104,6 +108,46 @@ func TestPEMVerifiesBothTokens(t *testing.T) {
 	}
 }
 
+// G24: the URL that a browser goes to after sign-in has the six parameters, each
+// of which comes out of one decoding as it went in.
+func TestNextAction(t *testing.T) {
+	w := testkit.NewWorld(t)
+	state := "a state +&=%?#ü"
+	for _, redirect := range []string{testkit.AppCallback, testkit.AppRoot, testkit.AppCallback2} {
+		a := send(t, w, testkit.UserdocksAs("", "POST", "/api/v1/codes", map[string]any{
+			"appUuid": testkit.App, "email": testkit.Email, "password": testkit.Password, "state": state, "redirectUri": redirect,
+		}), 201)
+		var v struct {
+			Items []struct {
+				NextAction struct{ Action, Method, URL string }
+			}
+		}
+		if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
+			t.Fatal(err)
+		}
+		next := v.Items[0].NextAction
+		page, query, _ := strings.Cut(next.URL, "?")
+		if page != redirect || next.Action != "httpRequest" || next.Method != "GET" {
+			t.Errorf("%+v, want a GET of %s", next, redirect)
+		}
+		// The SDK reads + as a space, and redirect_uri by two decodings.
+		if strings.ContainsAny(query, "+#") || strings.Contains(query, "%253A") {
+			t.Errorf("%s is not encoded once, with %%20 for a space", query)
+		}
+		got, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := url.Values{
+			"code": {a.Code}, "state": {state}, "client_id": {testkit.App}, "redirect_uri": {redirect},
+			"service": {"email"}, "grant_type": {"authorization_code"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" || strings.Trim(a.Code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			t.Errorf("(-want +got)\n%s code %q", diff, a.Code)
+		}
+	}
+}
+
 // G15: the app is disabled: no refresh, and 403 where there is a bearer token.
 func TestDisabledApp(t *testing.T) {
 	w := testkit.NewWorld(t)
@@ -159,6 +203,10 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	testkit.Send(w.Handler, testkit.UserdocksRefresh(testkit.App, a.RefreshToken))
 	testkit.Send(w.Handler, testkit.UserdocksMe(a.AccessToken))
 	testkit.Send(w.Handler, testkit.UserdocksCodes(testkit.App, testkit.Email, "wrong-"+testkit.Password))
+	// A client that mixes up its fields.
+	testkit.Send(w.Handler, testkit.UserdocksCodes(testkit.Password, testkit.Email, testkit.App))
+	testkit.Send(w.Handler, testkit.UserdocksRefresh(a.RefreshToken, testkit.App))
+	testkit.Send(w.Handler, testkit.UserdocksConfirm(testkit.Password, "x"))
 	r := httptest.NewRequest("GET", "/api/v1/public-key", nil)
 	r.Header.Set("X-Api-Key", testkit.ReadKey)
 	testkit.Send(w.Handler, r)

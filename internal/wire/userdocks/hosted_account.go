@@ -1,0 +1,137 @@
+package userdocks
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/wire"
+	"github.com/tallystick/tallystick/internal/wire/pages"
+)
+
+// add says what is wrong with a field, unless something is already.
+func (p problems) add(field, key string) {
+	if _, ok := p[field]; !ok && key != "" {
+		p[field] = key
+	}
+}
+
+func checkEmail(p problems, fields wire.Params) {
+	if fields["username"] == "" {
+		p.add("username", "email.missing")
+	} else if engine.CheckEmail(fields["username"]) != nil {
+		p.add("username", "email.malformed")
+	}
+}
+
+func checkNewPassword(p problems, fields wire.Params) {
+	word, again := fields["password"], fields["password_again"]
+	if word == "" {
+		p.add("password", "password.new_missing")
+		return
+	}
+	if err := engine.CheckNewPassword(word, fields["username"]); err != nil {
+		p.add("password", map[string]string{
+			"password too short": "password.short", "password too long": "password.long", "password too common": "password.common",
+		}[oauth.AsError(err).Reason])
+		return
+	}
+	if word != again {
+		p.add("password_again", "password.differ")
+	}
+}
+
+func checkSignIn(fields wire.Params) problems {
+	p := problems{}
+	checkEmail(p, fields)
+	if fields["password"] == "" {
+		p.add("password", "password.missing")
+	}
+	return p
+}
+
+func checkSignUp(fields wire.Params) problems {
+	p := problems{}
+	checkEmail(p, fields)
+	checkNewPassword(p, fields)
+	if fields["terms"] == "" {
+		p.add("terms", "accept.terms_missing")
+	}
+	if fields["privacy"] == "" {
+		p.add("privacy", "accept.privacy_missing")
+	}
+	if fields["acceptPrivacyPolicy"] != "" {
+		p.add(whole, "trap.taken")
+	}
+	return p
+}
+
+func checkForgot(fields wire.Params) problems {
+	p := problems{}
+	checkEmail(p, fields)
+	return p
+}
+
+func checkReset(fields wire.Params) problems {
+	p := problems{}
+	checkNewPassword(p, fields)
+	return p
+}
+
+// doSignUp registers. The answer is the same whether the address was known.
+func (h *hosted) doSignUp(w http.ResponseWriter, r *http.Request, s *stage, fields wire.Params) error {
+	claims, err := json.Marshal(map[string]string{"locale": s.language})
+	if err != nil {
+		return err
+	}
+	if _, err := h.engine.Register(r.Context(), engine.RegisterRequest{
+		Face: Name, ClientID: s.ClientID, Email: fields["username"], Password: fields["password"],
+		Language: s.language, Claims: claims, Attributes: []byte("{}"), Trace: trace(r),
+	}); err != nil {
+		return err
+	}
+	return h.showMail(w, s, fields["username"], "sign_up.sent")
+}
+
+// doForgot asks for a mail. The answer is the same whether the address is known.
+func (h *hosted) doForgot(w http.ResponseWriter, r *http.Request, s *stage, fields wire.Params) error {
+	if err := h.engine.ForgotPassword(r.Context(), Name, s.ClientID, fields["username"], s.language, trace(r)); err != nil {
+		return err
+	}
+	return h.showMail(w, s, fields["username"], "forgot.sent")
+}
+
+func (h *hosted) showMail(w http.ResponseWriter, s *stage, email, lead string) error {
+	s.says["email"] = email
+	return h.show(w, http.StatusOK, s, pages.Page{
+		Title: "mail.title", Lead: lead, More: "mail.hint",
+		Links: []pages.Link{s.link("sign_in.submit", unauthenticated)},
+	})
+}
+
+// doConfirm spends the link of a confirmation mail.
+func (h *hosted) doConfirm(w http.ResponseWriter, r *http.Request, s *stage, _ wire.Params) error {
+	if _, err := h.engine.ConfirmEmail(r.Context(), Name, s.ClientID, s.Hash, trace(r)); err != nil {
+		return err
+	}
+	return h.showDone(w, s, "confirm")
+}
+
+// doReset spends the link of a reset mail. It ends all sessions, that of this
+// browser too.
+func (h *hosted) doReset(w http.ResponseWriter, r *http.Request, s *stage, fields wire.Params) error {
+	if err := h.engine.ResetPassword(r.Context(), Name, s.ClientID, s.Hash, "", fields["password"], trace(r)); err != nil {
+		return err
+	}
+	return h.showDone(w, s, "reset")
+}
+
+// showDone leads to the sign-in page, on the client's first redirect URI.
+func (h *hosted) showDone(w http.ResponseWriter, s *stage, what string) error {
+	p := pages.Page{Title: what + ".done.title", Lead: what + ".done.lead"}
+	if s.RedirectURI != "" {
+		p.Go = s.link("sign_in.submit", signIn)
+	}
+	return h.show(w, http.StatusOK, s, p)
+}
