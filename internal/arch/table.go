@@ -26,6 +26,8 @@ var table = map[string]row{
 	"internal/seal":     {},
 	"internal/password": {},
 
+	"internal/mail": {},
+
 	// The contract and its one backend.
 	"internal/store":           {imports: []string{"internal/oauth"}},
 	"internal/store/sqlstore":  {imports: []string{"internal/oauth", "internal/store"}},
@@ -40,21 +42,22 @@ var table = map[string]row{
 	// talk to them as a client does, through their http.Handler.
 	"internal/wire":           {imports: []string{"internal/oauth"}},
 	"internal/wire/oidc":      {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire"}},
-	"internal/wire/userdocks": {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire"}},
+	"internal/wire/userdocks": {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire", "internal/wire/pages"}},
 	"internal/wire/dressipi":  {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire"}},
+	"internal/wire/pages":     {imports: []string{"internal/engine", "internal/oauth", "internal/wire"}},
 	"internal/wire/demo":      {imports: []string{"internal/oauth", "internal/wire"}},
 
 	// The wiring, the demonstration world of `tallystick dev`, and the command.
 	"internal/server": {imports: []string{
-		"internal/engine", "internal/jose", "internal/oauth", "internal/password", "internal/seal",
+		"internal/engine", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal",
 		"internal/store", "internal/store/sqlstore", "internal/tally",
 		"internal/wire", "internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	}},
 	"internal/dev": {imports: []string{
-		"internal/engine", "internal/oauth", "internal/password", "internal/seal", "internal/server", "internal/store",
+		"internal/engine", "internal/mail", "internal/oauth", "internal/password", "internal/seal", "internal/server", "internal/store",
 		"internal/wire/demo", "internal/wire/dressipi", "internal/wire/userdocks",
 	}},
-	"internal/cli": {imports: []string{"internal/dev", "internal/seal", "internal/server"}},
+	"internal/cli": {imports: []string{"internal/dev", "internal/store"}},
 
 	// What tests build their worlds with may reach for anything.
 	"internal/testkit": {imports: []string{
@@ -75,7 +78,7 @@ var reserved = map[string][]string{
 	"modernc.org/sqlite":       {"internal/store/sqlstore"},
 
 	"net/http": {
-		"internal/cli", "internal/dev", "internal/server", "internal/testkit", "internal/wire",
+		"internal/dev", "internal/mail", "internal/server", "internal/testkit", "internal/wire", "internal/wire/pages",
 		"internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	},
 }

@@ -59,7 +59,7 @@ To see it work, run: tallystick dev`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
-	root.AddCommand(newDev(), newVersion())
+	root.AddCommand(newDev(), newMail(), newVersion())
 	return root
 }
 

@@ -20,7 +20,9 @@ func newDev() *cobra.Command {
 on loopback only and without any configuration, and prints where to click first.
 
 What a script needs to know (ports, ids, secrets) is written to DIR/dev.json as
-soon as the server is ready. The same user and clients come back at the next start.`,
+soon as the server is ready, and removed when it stops. The same user and clients
+come back at the next start: their secrets follow from the master key, which is in
+DIR/master.key, or in the variable TALLYSTICK_MASTER_KEY if that is set.`,
 		Example: `  tallystick dev
   tallystick dev --listen 127.0.0.1:0 --data /tmp/demo
   tallystick dev --tls --client-redirect https://app.example.com/callback`,
@@ -45,5 +47,6 @@ soon as the server is ready. The same user and clients come back at the next sta
 	f.StringVar(&o.Issuer, "issuer", "", "`URL` that the server is reached by (default http://<listen address>)")
 	f.StringArrayVar(&o.Redirects, "client-redirect", nil, "further redirect `URI` for the demo app (repeatable)")
 	f.BoolVar(&o.TLS, "tls", false, "serve https://localhost:PORT by a local CA, written to DIR/ca.pem")
+	f.StringVar(&o.SMTP, "smtp", "", "send mails by `URL` (smtp://user:password@host:587) instead of catching them at /dev/mail")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/wire/demo"
@@ -29,10 +31,17 @@ type Options struct {
 	Issuer    string
 	Redirects []string
 	TLS       bool
+	SMTP      string // URL of a mail server; "" catches mails in a page
 
 	Out    io.Writer // the banner
 	ErrOut io.Writer // the log
 }
+
+// MailboxPath is where dev shows the mails that it has caught.
+const MailboxPath = "/dev/mail"
+
+// mailFrom is the sender of dev's mails.
+const mailFrom = "tallystick@localhost"
 
 // Check joins everything that is wrong with the flags.
 func (o *Options) Check() error {
@@ -48,8 +57,17 @@ func (o *Options) Check() error {
 			errs = append(errs, fmt.Errorf("--issuer: %w", err))
 		}
 	}
+	if o.SMTP != "" {
+		if _, err := mail.SMTP(o.SMTP, mailFrom); err != nil {
+			errs = append(errs, fmt.Errorf("--smtp: %w", err))
+		}
+	}
 	for _, u := range o.Redirects {
-		if err := oauth.CheckRedirectURI(u); err != nil {
+		err := oauth.CheckRedirectURI(u)
+		if u == oauth.URNAuto {
+			err = errors.New("the URN is for clients of anonymous profiles; the demo app needs a page")
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("--client-redirect %q: %w", u, err))
 		}
 	}
@@ -84,10 +102,10 @@ func checkIssuer(s string) error {
 	if u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") || u.User != nil || u.Path != "" {
 		return fmt.Errorf("want scheme, host and port only, without a slash at the end, got %q", s)
 	}
-	// Both vendors' SDKs read the claims with atob; ? ~ and > would be escaped,
-	// which is right but not what anybody means by an issuer.
-	if strings.ContainsAny(s, "~<>\"\\ ") {
-		return fmt.Errorf("want a URL without ~ < > \" \\ and spaces, got %q", s)
+	// The demo app's redirect URI is below it, so it must be one that a browser
+	// prints unchanged: lower case, no default port, http on loopback only.
+	if err := oauth.CheckRedirectURI(s); err != nil {
+		return fmt.Errorf("want a URL that could also be redirected to (%w), got %q", err, s)
 	}
 	return nil
 }
@@ -110,10 +128,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer dir.close()
 
-	base := "http://" + listener.Addr().String()
+	base := origin("http", listener.Addr().String())
 	served := listener
 	if o.TLS {
-		base = fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+		base = origin("https", fmt.Sprintf("localhost:%d", listener.Addr().(*net.TCPAddr).Port))
 		if served, err = dir.withTLS(listener); err != nil {
 			return err
 		}
@@ -123,10 +141,17 @@ func Run(ctx context.Context, o Options) (err error) {
 		issuer = base
 	}
 
+	box := new(mail.Mailbox)
+	var sender mail.Sender = box
+	if o.SMTP != "" {
+		if sender, err = mail.SMTP(o.SMTP, mailFrom); err != nil {
+			return err
+		}
+	}
 	log := slog.New(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	srv, err := server.Open(ctx, server.Config{Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Log: log})
+	srv, err := server.Open(ctx, server.Config{Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Mail: sender, Log: log})
 	if errors.Is(err, server.ErrMasterKey) {
-		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.path("master.key"), err)
+		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.keyName(), err)
 	}
 	if err != nil {
 		return err
@@ -147,8 +172,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		App: w.Userdocks.AppUUID, AppRedirect: w.Userdocks.RedirectURI, ReadAPIKey: w.Userdocks.ReadAPIKey,
 		Boutique: w.Dressipi.ClientID,
 	}) {
-		srv.Handle(pattern, h)
+		srv.Handle(pattern, local(issuer, h))
 	}
+	srv.Handle(MailboxPath, local(issuer, box))
+	srv.Handle(MailboxPath+"/", local(issuer, box))
 
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ctx, served) }()
@@ -157,8 +184,36 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := dir.writeJSON("dev.json", w); err != nil {
 		return err
 	}
+	// Who starts dev again and waits for the file must not find this one.
+	defer func() { err = errors.Join(err, dir.remove("dev.json")) }()
 	printBanner(o.Out, w, base, curl, dir.root)
 	return <-done
+}
+
+// origin is scheme and address as a browser prints them: without the scheme's
+// own port.
+func origin(scheme, address string) string {
+	own := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	return scheme + "://" + strings.TrimSuffix(address, own)
+}
+
+// local keeps dev's own pages to the names that dev is reached by. They show the
+// demo's secrets and its mails, and a page elsewhere on the web could let its
+// own name lead to this machine to read them (DNS rebinding).
+func local(issuer string, h http.Handler) http.Handler {
+	public, _ := url.Parse(issuer) // checked before
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if host != "localhost" && host != public.Hostname() && (err != nil || !ip.IsLoopback()) {
+			http.Error(w, "This page is for "+issuer+" only.", http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func listenError(address string, err error) error {

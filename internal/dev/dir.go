@@ -39,9 +39,9 @@ func openDir(root string) (*dir, error) {
 	}
 	// A dev.json of an earlier start would lead a script that waits for it to
 	// the wrong port.
-	if err := os.Remove(d.path("dev.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := d.remove("dev.json"); err != nil {
 		d.close()
-		return nil, fmt.Errorf("the data directory %s cannot be written: %s", d.root, plainPathError(err))
+		return nil, err
 	}
 	if d.master, err = masterKey(d.path("master.key"), d.path("tallystick.db")); err != nil {
 		d.close()
@@ -68,6 +68,21 @@ func masterKey(path, database string) (*seal.Master, error) {
 		}
 	}
 	return seal.ReadOrCreate(path, rand.Reader)
+}
+
+// keyName says where the master key has come from.
+func (d *dir) keyName() string {
+	if os.Getenv(masterKeyEnv) != "" {
+		return masterKeyEnv
+	}
+	return d.path("master.key")
+}
+
+func (d *dir) remove(name string) error {
+	if err := os.Remove(d.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the data directory %s cannot be written: %s", d.root, plainPathError(err))
+	}
+	return nil
 }
 
 func (d *dir) path(name string) string { return filepath.Join(d.root, name) }

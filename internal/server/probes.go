@@ -21,19 +21,21 @@ func probes(e *engine.Engine) wire.Face {
 		}
 		return ok(w)
 	}
-	render := func(w http.ResponseWriter, _ *http.Request, refusal *wire.Refusal) {
-		status := refusal.Status
-		if status == 0 {
-			status = http.StatusServiceUnavailable
-		}
-		wire.WriteOAuthError(w, status, refusal, "")
-	}
 	both := func(h wire.Handler) map[string]wire.Handler {
 		return map[string]wire.Handler{http.MethodGet: h, http.MethodHead: h}
 	}
 	return wire.Face{Name: "probe", Routes: []wire.Route{
-		{Path: "/livez", Methods: both(live), Render: render},
-		{Path: "/readyz", Methods: both(ready), Render: render},
-		{Path: "/", Render: render},
+		{Path: "/livez", Methods: both(live), Render: renderProbe},
+		{Path: "/readyz", Methods: both(ready), Render: renderProbe},
+		{Path: "/", Render: renderProbe},
 	}}
+}
+
+// renderProbe answers for what belongs to no face.
+func renderProbe(w http.ResponseWriter, _ *http.Request, refusal *wire.Refusal) {
+	status := refusal.Status
+	if status == 0 {
+		status = http.StatusServiceUnavailable
+	}
+	wire.WriteOAuthError(w, status, refusal, "")
 }

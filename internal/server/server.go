@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
 	"github.com/tallystick/tallystick/internal/store"
@@ -30,7 +32,9 @@ type Config struct {
 	Issuer   string // URL, without a trailing slash
 	Master   *seal.Master
 	Hasher   *password.Hasher // nil for the default
-	Log      *slog.Logger
+	// Mail sends what the outbox holds; nil leaves it there, for another node.
+	Mail mail.Sender
+	Log  *slog.Logger
 	// Now and Rand are nil for the real ones.
 	Now  func() time.Time
 	Rand io.Reader
@@ -42,10 +46,15 @@ type Server struct {
 	Engine  *engine.Engine
 	Handler http.Handler // the faces and the probes
 
-	db  *sqlstore.DB
-	mux *http.ServeMux
-	log *slog.Logger
+	db   io.Closer
+	mux  *http.ServeMux
+	mail mail.Sender
+	log  *slog.Logger
 }
+
+// keysEvery is how often a node looks for keys that others have added; they wait
+// a minute before they are used.
+const keysEvery = 20 * time.Second
 
 // ErrMasterKey says that the database was made under another master key.
 var ErrMasterKey = errors.New("the master key does not fit this database: it was made under another one")
@@ -56,28 +65,42 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Tenant == "" {
-		c.Tenant = "default"
-	}
 	if c.Hasher == nil {
 		c.Hasher = password.New(password.Default(), 0)
 	}
-	db, err := sqlstore.Open(ctx, sqlstore.Config{Path: c.Database, Log: c.Log})
+	st, db, err := OpenStore(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	s, err := assemble(ctx, db, c)
+	s, err := assemble(ctx, st, db, c)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
 
-func assemble(ctx context.Context, db *sqlstore.DB, c Config) (*Server, error) {
+// OpenStore opens the store alone, for the operator's tools: of the config it
+// uses Database, Tenant, Master, Log and Now. The server may be running beside
+// it.
+func OpenStore(ctx context.Context, c Config) (store.Store, io.Closer, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tenant == "" {
+		c.Tenant = "default"
+	}
+	db, err := sqlstore.Open(ctx, sqlstore.Config{Path: c.Database, Log: c.Log})
+	if err != nil {
+		return nil, nil, err
+	}
 	st, err := openIssuer(ctx, db, c)
 	if err != nil {
-		return nil, err
+		return nil, nil, errors.Join(err, db.Close())
 	}
+	return st, db, nil
+}
+
+func assemble(ctx context.Context, st store.Store, db io.Closer, c Config) (*Server, error) {
 	e, err := engine.New(ctx, engine.Config{
 		Store: st, Master: c.Master, Issuer: c.Issuer, Hasher: c.Hasher, Now: c.Now, Rand: c.Rand,
 		Keys: []engine.KeySpec{
@@ -88,8 +111,8 @@ func assemble(ctx context.Context, db *sqlstore.DB, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Store: st, Engine: e, db: db, mux: http.NewServeMux(), log: c.Log}
-	s.Handler = s.mux
+	s := &Server{Store: st, Engine: e, db: db, mux: http.NewServeMux(), mail: c.Mail, log: c.Log}
+	s.Handler = s.funnel().Clean(s.mux, renderProbe)
 	s.Mount(oidc.Face(e))
 	s.Mount(userdocks.Face(e))
 	s.Mount(dressipi.Face(e))
@@ -115,9 +138,9 @@ func openIssuer(ctx context.Context, db *sqlstore.DB, c Config) (*sqlstore.Store
 }
 
 // Mount adds a face.
-func (s *Server) Mount(f wire.Face) {
-	wire.Funnel{Log: s.log, Now: time.Now}.Mount(s.mux, f)
-}
+func (s *Server) Mount(f wire.Face) { s.funnel().Mount(s.mux, f) }
+
+func (s *Server) funnel() wire.Funnel { return wire.Funnel{Log: s.log, Now: time.Now} }
 
 // Handle adds a handler that is no face, such as the pages of dev.
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
@@ -133,6 +156,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	background.Go(func() {
+		s.Engine.WatchKeys(ctx, keysEvery, func(err error) { s.log.Error("keys", "err", err) })
+	})
+	if s.mail != nil {
+		background.Go(func() { s.runOutbox(ctx) })
 	}
 	served := make(chan error, 1)
 	go func() { served <- hs.Serve(l) }()

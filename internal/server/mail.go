@@ -1,0 +1,37 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/mail"
+	"github.com/tallystick/tallystick/internal/wire/userdocks"
+)
+
+// outboxEvery is how often a node looks for mails that others have left.
+const outboxEvery = 5 * time.Second
+
+// runOutbox sends mails until ctx is done.
+func (s *Server) runOutbox(ctx context.Context) {
+	s.Engine.RunOutbox(ctx, outboxEvery, s.sendMail, func(err error) {
+		s.log.Error("mail", "err", err)
+	})
+}
+
+func (s *Server) sendMail(ctx context.Context, m engine.Mail) error {
+	letter := mail.Letter{
+		Template: string(m.Template), Recipient: m.Recipient, Language: m.Language, Client: m.Client, Lifetime: m.Lifetime,
+	}
+	switch m.Template {
+	case engine.PurposeConfirm:
+		letter.URL = userdocks.ConfirmURL(s.Engine.Issuer(), m.ClientID, m.Link, m.Language)
+	case engine.PurposeReset:
+		letter.URL = userdocks.ResetURL(s.Engine.Issuer(), m.ClientID, m.Link, m.Language)
+	}
+	message, err := mail.Compose(letter)
+	if err != nil {
+		return err
+	}
+	return s.mail.Send(ctx, message)
+}
