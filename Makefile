@@ -14,16 +14,16 @@ FUZZTIME ?= 30s
 BENCH ?= .
 COUNT ?= 1
 
-.PHONY: help test check tools fmt vet arch tidy unit race e2e fuzz bench build lint
+.PHONY: help test check tools fmt vet arch tidy unit race e2e screenshots fuzz bench build lint
 
 help: ## list the targets
-	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 test: tools fmt vet tidy unit race e2e ## run every test, after installing what they need
 
 check: fmt vet arch tidy unit ## the quick part, for every commit
 
-tools: ## install what is missing of go, node, npm and a C compiler
+tools: ## install what is missing of go, node, npm, Chromium and a C compiler
 	@.ci/tools
 
 fmt: ## fail on a file that gofmt would change
@@ -45,8 +45,12 @@ unit: ## go test, without the race detector
 race: ## go test -race
 	CGO_ENABLED=1 go test -race ./...
 
-e2e: e2e/node_modules/.package-lock.json ## the vendors' own SDKs against a running server
+e2e: e2e/node_modules/.package-lock.json ## the vendors' own SDKs and a real browser against a running server
 	go test -tags e2e -count=1 -v ./e2e
+
+screenshots: e2e/node_modules/.package-lock.json ## docs/screenshots, by the test of the hosted pages
+	@mkdir -p docs/screenshots
+	go test -tags e2e -count=1 -run TestHostedPagesInChromium ./e2e -screenshots $(CURDIR)/docs/screenshots
 
 # No install script of a package runs; the lock file holds the hash of each.
 e2e/node_modules/.package-lock.json: e2e/package-lock.json e2e/package.json e2e/.npmrc

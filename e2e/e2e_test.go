@@ -56,13 +56,15 @@ func TestUserdocksSDK(t *testing.T) {
 	for _, uri := range redirects {
 		args = append(args, "--client-redirect", uri)
 	}
-	runScript(t, "userdocks.mjs", startDev(t, args...))
+	runScript(t, "userdocks.mjs", startDev(t, args...), nil)
 }
 
 func TestDressipiSDK(t *testing.T) {
 	t.Parallel()
 	dir := startDev(t, "--tls")
-	runScript(t, "dressipi.mjs", dir, "NODE_EXTRA_CA_CERTS="+filepath.Join(dir, "ca.pem"))
+	runScript(t, "dressipi.mjs", dir, nil, func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, "NODE_EXTRA_CA_CERTS="+filepath.Join(dir, "ca.pem"))
+	})
 }
 
 // startDev starts `tallystick dev` on a port of its choice and returns its data
@@ -131,13 +133,16 @@ func stop(p *os.Process, exited <-chan error) error {
 var bearer = regexp.MustCompile(`[a-z]+_[A-Za-z0-9_-]{72}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
 
 // runScript runs a script, which prints a line per step and fails at the first
-// false expectation.
-func runScript(t *testing.T, script, dir string, env ...string) {
+// false expectation. Its arguments are dev.json and args.
+func runScript(t *testing.T, script, dir string, args []string, with ...func(*exec.Cmd)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", script, filepath.Join(dir, "dev.json"))
-	cmd.Env = append(os.Environ(), env...)
+	cmd := exec.CommandContext(ctx, "node", append([]string{script, filepath.Join(dir, "dev.json")}, args...)...)
+	cmd.Env = os.Environ()
+	for _, change := range with {
+		change(cmd)
+	}
 	out, err := cmd.CombinedOutput()
 	t.Logf("node %s\n%s", script, out)
 	if err != nil {
