@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -162,6 +163,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("seed the demo: %w", err)
 	}
+	// The one password hash of the start took more memory than all that follows.
+	debug.FreeOSMemory()
 	curl := "curl"
 	if o.TLS {
 		curl += " --cacert " + shellQuote(dir.path("ca.pem"))
