@@ -7,6 +7,7 @@ import { serve } from './app.mjs';
 import { Backend } from './backend.mjs';
 import { devJSON, installedVersion, jwtClaims, jwtHeader } from './check.mjs';
 import { Watch, arrival, launch, lenient, mailTo, submit } from './chromium.mjs';
+import { clientIn, redirectTo, resume, silently, started, stateOf, storedIn, tokenIn, visit, worker } from './tab.mjs';
 
 const ISSUER = 'f0af4569-4d5d-4c20-af95-5a80c74e30a6'; // built into the SDK
 const FIELDS = ['accessToken', 'expiresIn', 'idToken', 'redirectUri', 'refreshToken', 'tokenType'];
@@ -38,43 +39,8 @@ const english = { locale: 'en-GB' };
 const newPerson = async () => watch.add(await browser.newContext(english));
 const person = await newPerson();
 
-// In the page -----------------------------------------------------------------------------------------------
-
-// visit opens a page of the app and waits for its own code to be through. messages collects what is posted to it.
-async function visit(page, address) {
-  await page.goto(address);
-  await started(page);
-}
-
-async function started(page) {
-  await page.evaluate(() => window.started);
-}
-
-const stateOf = (page) => page.locator('#state').textContent();
-const tokenIn = (page) => page.evaluate(() => userdocks.getToken());
-const storedIn = (page) => page.evaluate((key) => localStorage.getItem(key), `${domain}:refreshToken`);
 // cookies are all that the server has given a browser: the app gives none.
 const cookies = async (of) => (await of.cookies()).map((c) => c.name).sort();
-const clientIn = (page) => page.evaluate((key) => localStorage.getItem(key), `${domain}:clientId`);
-
-// redirectTo goes to the hosted page as the SDK does.
-const redirectTo = (page, type) => arrival(page, dev.login_uri, () => page.evaluate((t) => { userdocks.redirectTo({ type: t }); }, type));
-
-// silently renews by a hidden frame; tells what the SDK says and what was posted to the page, without tokens.
-const silently = (page) => page.evaluate(async () => {
-  const messages = [];
-  const listen = (e) => {
-    const said = typeof e.data === 'string' ? JSON.parse(e.data) : {};
-    messages.push({
-      origin: e.origin, string: typeof e.data === 'string', originator: said.originator, isAllowed: said.isAllowed,
-      expiresIn: said.token?.expiresIn, fields: Object.keys(said.token ?? {}).sort(),
-    });
-  };
-  window.addEventListener('message', listen);
-  const success = await userdocks.silentRefresh();
-  window.removeEventListener('message', listen);
-  return { success, messages, frames: document.querySelectorAll('iframe').length };
-});
 
 // signIn signs in on the hosted page that is shown, and arrives at the app.
 async function signIn(page, password, callback = CALLBACK) {
@@ -104,10 +70,10 @@ let token;
 
 await step(`harness: web-client-sdk 0.15.0 in Chromium ${browser.version().split('.')[0]}; the app opens signed out, with the worker of sdkUri`, async () => {
   assert.equal(installedVersion('@userdocks/web-client-sdk'), '0.15.0');
-  const worker = page.waitForEvent('worker');
+  const spawned = page.waitForEvent('worker');
   const script = page.waitForResponse(`${dev.sdk_uri}/v1/identity-worker.js?v=1`);
   await visit(page, `${HERE}/`);
-  assert.match((await worker).url(), /^blob:/);
+  assert.match((await spawned).url(), /^blob:/);
   assert.equal((await script).status(), 200);
   assert.equal(await stateOf(page), 'signed out');
 });
@@ -220,38 +186,7 @@ await step('F.7: refresh() by the stored token: a new refresh token, and the wor
 await step('G22: the worker by itself: strings only, garbage ignored, six fields, seconds to zero, delete', async () => {
   const exp = Math.floor(Date.now() / 1000) + 2;
   const idToken = `e30.${Buffer.from(JSON.stringify({ exp, name: 'Zoë ÿ~?>' })).toString('base64url')}.`;
-  const seen = await page.evaluate(async ({ uri, token: given }) => {
-    const source = await (await fetch(`${uri}/v1/identity-worker.js?v=1`)).text();
-    const worker = new Worker(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
-    const answers = [];
-    const waiting = new Map();
-    worker.onerror = () => answers.push('an error');
-    worker.onmessage = (e) => {
-      const { request, payload } = typeof e.data === 'string' ? JSON.parse(e.data) : {};
-      answers.push(request?.type ?? 'no string');
-      waiting.get(payload.uuid)(payload.token);
-    };
-    const post = (type, payload) => worker.postMessage(JSON.stringify({ request: { type }, payload }));
-    const get = (uuid) => new Promise((resolve) => { waiting.set(uuid, resolve); post('getToken', { uuid }); });
-    const empty = await get('1');
-    for (const junk of [null, 7, {}, '', 'junk', '[]', 'null', '"x"', '{"request":null}', '{"request":{"type":"x"}}', '{"request":{"type":"__proto__"}}',
-      { request: { type: 'getToken' }, payload: { uuid: 'object' } }]) worker.postMessage(junk);
-    post('setToken', { ...given, extra: 'not kept' });
-    const full = await get('2');
-    const counted = [];
-    for (let n = 3; counted.at(-1) !== 0; n++) {
-      const { expiresIn } = await get(String(n));
-      if (expiresIn !== counted.at(-1)) counted.push(expiresIn);
-      await new Promise((resolve) => { setTimeout(resolve, 100); });
-    }
-    post('setToken', 'junk');
-    const replaced = await get('junk');
-    post('setToken', given);
-    post('deleteToken', {});
-    const deleted = await get('last');
-    worker.terminate();
-    return { empty, full, counted, replaced, deleted, others: answers.filter((type) => type !== 'getToken') };
-  }, { uri: dev.sdk_uri, token: { accessToken: 'a', idToken, expiresIn: String(exp), tokenType: 'Bearer', redirectUri: 'r', refreshToken: 'f' } });
+  const seen = await worker(page, dev.sdk_uri, { accessToken: 'a', idToken, expiresIn: String(exp), tokenType: 'Bearer', redirectUri: 'r', refreshToken: 'f' });
   const none = { accessToken: null, idToken: null, expiresIn: 0, tokenType: null, redirectUri: null, refreshToken: null };
   assert.deepEqual(seen.empty, none);
   const { expiresIn, ...rest } = seen.full;
@@ -313,8 +248,7 @@ await step('G23: silentRefresh by the hidden frame, app on the same site: one JS
 
 await step('D: signIn where there is a session goes straight back with a code', async () => {
   await visit(page, `${HERE}/`);
-  await arrival(page, CALLBACK, () => page.evaluate(() => { userdocks.redirectTo({ type: 'signIn' }); }));
-  await started(page);
+  await resume(page, CALLBACK);
   assert.equal(await stateOf(page), 'signed in');
 });
 
@@ -383,8 +317,7 @@ await step('G13: two tabs refresh at the same time, five times over: both stay l
 
 await step('G7: F5 on the callback: its code is refused, the app stays signed in', async () => {
   await visit(page, `${HERE}/`);
-  await arrival(page, CALLBACK, () => page.evaluate(() => { userdocks.redirectTo({ type: 'signIn' }); }));
-  await started(page);
+  await resume(page, CALLBACK);
   for (let i = 0; i < 2; i++) {
     const statuses = [];
     const note = (r) => { if (r.url().endsWith('/api/v1/tokens') && r.request().method() === 'POST') statuses.push(r.status()); };
@@ -460,8 +393,7 @@ await step('D: logout with refreshType silentRefresh: the frame first, then the 
   await visit(page, CALLBACK);
   const first = await storedIn(page);
   await visit(page, `${HERE}/`); // a second grant of the session
-  await arrival(page, CALLBACK, () => page.evaluate(() => { userdocks.redirectTo({ type: 'signIn' }); }));
-  await started(page);
+  await resume(page, CALLBACK);
   const silent = await checkSilent(page);
   const ended = [first, await storedIn(page), silent.refreshToken];
   assert.equal(new Set(ended).size, 3);
