@@ -38,9 +38,11 @@ func guessDelay(failures int64) time.Duration {
 	return maxGuessDelay
 }
 
+// tooManyGuesses: at least a second, for who was refused beside others has read
+// an older row.
 func tooManyGuesses(reason string, after time.Duration) *oauth.Error {
 	return &oauth.Error{
-		Code: oauth.TemporarilyUnavailable, Reason: "sign-in: " + reason, RetryAfter: after,
+		Code: oauth.TemporarilyUnavailable, Reason: "sign-in: " + reason, RetryAfter: max(after, time.Second),
 		Description: "There were too many failed attempts. Please wait a little and try again.",
 	}
 }
@@ -148,7 +150,7 @@ func (e *Engine) takeGuess(ctx context.Context, u *User, from store.Hash, now ti
 		return fault("count guess", err)
 	}
 	if out != store.Done {
-		return tooManyGuesses("too many failures for this account", guessDelay(u.GuessFailures))
+		return tooManyGuesses("too many failures for this account", time.UnixMilli(u.BlockedUntil).Sub(now))
 	}
 	return nil
 }

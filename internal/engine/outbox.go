@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/store"
 	"github.com/tallystick/tallystick/internal/tally"
 )
@@ -21,7 +22,7 @@ type Mail struct {
 }
 
 // The life of a mail that cannot be sent: it is tried again ever more seldom,
-// and given up after three days.
+// and given up after twenty attempts, which is two days and a half.
 const (
 	mailLease   = 2 * time.Minute // a worker that has not answered by then is dead
 	mailBatch   = 20
@@ -71,12 +72,17 @@ func (e *Engine) DeliverMail(ctx context.Context, send func(context.Context, Mai
 		if err != nil {
 			return errors.Join(append(errs, fault("due mails", err))...)
 		}
+		stuck := false
 		for _, m := range due {
 			if err := e.deliver(ctx, m, send); err != nil {
 				errs = append(errs, err)
+				// What the store cannot write stays due; the next round is for later.
+				if refusal, ok := errors.AsType[*oauth.Error](err); ok {
+					stuck = stuck || refusal.Fault()
+				}
 			}
 		}
-		if len(due) < mailBatch {
+		if stuck || len(due) < mailBatch {
 			return errors.Join(errs...)
 		}
 	}

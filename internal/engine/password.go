@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/password"
 )
 
 // PasswordRequest asks for a code for a user who gives his password.
@@ -53,7 +55,10 @@ func refuseSignIn(reason string) *oauth.Error {
 // checkPassword spends the time of one hash whatever the cause of a refusal, but
 // for the limits on guessing: those cost nothing, or they would be a way to
 // keep the hashers busy.
-func (e *Engine) checkPassword(ctx context.Context, identifier, password, ip string) (*User, error) {
+func (e *Engine) checkPassword(ctx context.Context, identifier, word, ip string) (*User, error) {
+	if len(word) > password.MaxLength {
+		return nil, passwordError(password.ErrTooLong)
+	}
 	now, from := e.now(), Network(ip)
 	if err := e.mayGuess(from, now); err != nil {
 		return nil, err
@@ -74,7 +79,7 @@ func (e *Engine) checkPassword(ctx context.Context, identifier, password, ip str
 		if err := e.takeGuessAtNobody(identifier, now); err != nil {
 			return nil, err
 		}
-		if err := e.hasher.VerifyNothing(ctx, password); err != nil {
+		if err := e.hasher.VerifyNothing(ctx, word); err != nil {
 			return nil, passwordError(err)
 		}
 		e.failed(p, now)
@@ -83,10 +88,14 @@ func (e *Engine) checkPassword(ctx context.Context, identifier, password, ip str
 	if err := e.takeGuess(ctx, &user, from, now); err != nil {
 		return nil, err
 	}
-	ok, err := e.hasher.Verify(ctx, user.PasswordHash, password)
+	ok, err := e.hasher.Verify(ctx, user.PasswordHash, word)
 	reason := ""
 	switch {
 	case err != nil:
+		// Nobody has looked at the guess, so it does not count.
+		if returned := e.store.ReturnGuess(context.WithoutCancel(ctx), user.ID); returned != nil {
+			err = errors.Join(err, returned)
+		}
 		return nil, passwordError(err)
 	case !ok:
 		reason = "wrong password"

@@ -9,6 +9,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
@@ -65,8 +66,8 @@ func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOw
 	now := millis(e.now())
 	u := store.User{
 		ID: ids[0], ClientID: client.ID, Email: strings.TrimSpace(req.Email), PasswordHash: hash, CredentialVersion: 1,
-		Identifiers: []store.Identifier{{Kind: "email", Value: NormaliseIdentifier(req.Email)}},
-		Claims:      req.Claims, Attributes: req.Attributes, ReferralCode: referralCode(ids[0]),
+		Pending: NormaliseIdentifier(req.Email),
+		Claims:  req.Claims, Attributes: req.Attributes, ReferralCode: referralCode(ids[0]),
 		CreatedAt: now, UpdatedAt: now,
 	}
 	joined := store.Membership{Tenant: ids[1], TenantName: u.Email, User: u.ID, Role: "admin", CreatedAt: now}
@@ -74,7 +75,7 @@ func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOw
 		joined.Tenant, joined.TenantName, joined.Role = invited.ID, invited.Name, "member"
 	}
 	letter := store.Mail{
-		ID: ids[2], Template: store.PurposeConfirm, Recipient: u.Email, Language: req.Language, User: u.ID, ClientID: client.ID,
+		ID: ids[2], Template: store.PurposeConfirm, Recipient: u.Email, Address: addressOf(u.Email), Language: req.Language, User: u.ID, ClientID: client.ID,
 		CreatedAt: now, NextAttemptAt: now,
 	}
 	taken := letter
@@ -118,6 +119,9 @@ func refuseInvitation(reason string) *oauth.Error {
 	return oauth.Refuse(oauth.InvalidRequest, reason, "The invitation is not valid.")
 }
 
+// addressOf is what mails to an address are counted by.
+func addressOf(email string) store.Hash { return sha256.Sum256([]byte(NormaliseIdentifier(email))) }
+
 // CheckEmail refuses what is no e-mail address, and what could become a second
 // header or recipient on its way into a mail.
 func CheckEmail(s string) error {
@@ -125,11 +129,15 @@ func CheckEmail(s string) error {
 	a, err := mail.ParseAddress(s)
 	at := strings.LastIndexByte(s, '@')
 	if err != nil || a.Name != "" || a.Address != s || len(s) > 254 || at < 1 || strings.Count(s, "@") != 1 ||
-		strings.ContainsAny(s, "\r\n\t <>()[]\\,;:\"") || !strings.Contains(s[at:], ".") {
+		strings.ContainsAny(s, "\r\n\t <>()[]\\,;:\"") || !strings.Contains(s[at:], ".") || strings.ContainsFunc(s, foldsToASCII) {
 		return oauth.Refuse(oauth.InvalidRequest, "e-mail address malformed", "The e-mail address is not valid.")
 	}
 	return nil
 }
+
+// foldsToASCII: a letter that is another one in lower case (the Kelvin sign) would
+// make two mailboxes one name.
+func foldsToASCII(r rune) bool { return r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII }
 
 // CheckNewPassword refuses passwords that are guessed first: short ones, common
 // ones, and the user's own address.
@@ -174,7 +182,7 @@ func (e *Engine) ForgotPassword(ctx context.Context, face oauth.Face, clientID, 
 	}
 	now := millis(e.now())
 	if _, err = e.store.RequestMail(ctx, store.RequestMail{
-		Mail: store.Mail{ID: id, Template: store.PurposeReset, Recipient: NormaliseIdentifier(email), Language: language, ClientID: client.ID,
+		Mail: store.Mail{ID: id, Template: store.PurposeReset, Recipient: NormaliseIdentifier(email), Address: addressOf(email), Language: language, ClientID: client.ID,
 			CreatedAt: now, NextAttemptAt: now},
 		PerHour: mailsPerHour, Now: now,
 	}); err != nil {
@@ -186,15 +194,16 @@ func (e *Engine) ForgotPassword(ctx context.Context, face oauth.Face, clientID, 
 
 // ResetPassword spends the link of a reset mail for a new password. It ends the
 // user's sessions and grants.
-func (e *Engine) ResetPassword(ctx context.Context, face oauth.Face, clientID, link, email, word string, trace Trace) error {
-	if err := CheckNewPassword(word, email); err != nil {
+func (e *Engine) ResetPassword(ctx context.Context, face oauth.Face, clientID, link, word string, trace Trace) error {
+	// Looked at before the hash is spent: junk must not keep the hashers busy.
+	user, err := e.linkOpen(ctx, face, clientID, link, store.PurposeReset)
+	if err != nil {
 		return err
 	}
-	// Looked at before the hash is spent: junk must not keep the hashers busy.
-	if ok, err := e.LinkOpen(ctx, face, clientID, link, store.PurposeReset); err != nil || !ok {
-		if err == nil {
-			err = refuseLink("not open")
-		}
+	if user == nil {
+		return refuseLink("not open")
+	}
+	if err := CheckNewPassword(word, user.Email); err != nil {
 		return err
 	}
 	hash, err := e.hasher.Hash(ctx, word)
@@ -232,19 +241,35 @@ func (e *Engine) useLink(ctx context.Context, face oauth.Face, clientID, link st
 // LinkOpen reports whether a link could be spent now; a page asks before it
 // shows a form. It changes nothing: whatever scans mails follows links.
 func (e *Engine) LinkOpen(ctx context.Context, face oauth.Face, clientID, link string, purpose store.Purpose) (bool, error) {
+	user, err := e.linkOpen(ctx, face, clientID, link, purpose)
+	return user != nil, err
+}
+
+// linkOpen finds the user of a link that could be spent now; nil if it could not.
+func (e *Engine) linkOpen(ctx context.Context, face oauth.Face, clientID, link string, purpose store.Purpose) (*User, error) {
 	client, err := e.client(ctx, face, clientID)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	t, err := e.verify(ctx, tally.MailLink, link)
 	if err != nil {
-		return false, unlessJunk(err)
+		return nil, unlessJunk(err)
 	}
 	l, found, err := e.store.Link(ctx, store.LinkID(e.grantID(t.Secret)))
 	if err != nil {
-		return false, fault("link", err)
+		return nil, fault("link", err)
 	}
-	return found && l.Purpose == purpose && l.ClientID == client.ID && l.UsedAt == 0 && l.ExpiresAt > millis(e.now()), nil
+	if !found || l.Purpose != purpose || l.ClientID != client.ID || l.UsedAt != 0 || l.ExpiresAt <= millis(e.now()) {
+		return nil, nil
+	}
+	u, found, err := e.store.User(ctx, l.User)
+	if err != nil {
+		return nil, fault("user", err)
+	}
+	if !found || u.DisabledAt != 0 || u.CredentialVersion != l.CredentialVersion {
+		return nil, nil
+	}
+	return &u, nil
 }
 
 // The purposes of mail links, for faces.
@@ -385,7 +410,10 @@ func parseUUID(s string) (id [16]byte, ok bool) {
 			}
 			continue
 		}
-		v := strings.IndexByte("0123456789abcdef", s[i]|0x20)
+		v := strings.IndexByte("0123456789abcdef", s[i])
+		if v < 0 {
+			v = strings.IndexByte("0123456789ABCDEF", s[i])
+		}
 		if v < 0 {
 			return id, false
 		}

@@ -24,9 +24,10 @@ type Session struct {
 }
 
 // SignIn checks a password and opens a session, always a new one: whatever
-// cookie the browser had before is worth nothing afterwards (no fixation). For
-// refusals see checkPassword.
-func (e *Engine) SignIn(ctx context.Context, identifier, password string, trace Trace) (*Session, error) {
+// cookie the browser had before, former, is worth nothing afterwards (no
+// fixation). If it was the same user's, the grants of the former session live on
+// with this one; if it was another's, they end. For refusals see checkPassword.
+func (e *Engine) SignIn(ctx context.Context, identifier, password string, former *Session, trace Trace) (*Session, error) {
 	user, err := e.checkPassword(ctx, identifier, password, trace.IP)
 	if err != nil {
 		return nil, err
@@ -39,8 +40,12 @@ func (e *Engine) SignIn(ctx context.Context, identifier, password string, trace 
 	s := &Session{User: *user, Session: store.Session{
 		ID: store.SessionID(id), User: user.ID, AuthTime: millis(now), CreatedAt: millis(now), ExpiresAt: millis(now.Add(sessionLifetime)),
 	}}
+	var formerID store.SessionID
+	if former != nil {
+		formerID = former.ID
+	}
 	out, err := e.store.OpenSession(ctx, store.OpenSession{
-		Session: s.Session, CredentialVersion: user.CredentialVersion, Address: Network(trace.IP), Now: millis(now), Trace: trace,
+		Former: formerID, Session: s.Session, CredentialVersion: user.CredentialVersion, Address: Network(trace.IP), Now: millis(now), Trace: trace,
 	})
 	if err != nil {
 		return nil, fault("open session", err)

@@ -15,8 +15,9 @@ type Sessions interface {
 	// Done, or Refused as for Birth.
 	OpenSession(context.Context, OpenSession) (Outcome, error)
 	Session(ctx context.Context, id SessionID) (s Session, found bool, err error)
-	// EndSession ends a session and the grants that end with it. Done, Revoked
-	// (it had ended already), Unknown.
+	// EndSession ends a session, with all that the user has signed in before in
+	// the same browser, and the grants that end with them. Done, Revoked (it had
+	// ended already), Unknown.
 	EndSession(context.Context, EndSession) (Outcome, error)
 }
 
@@ -31,6 +32,8 @@ type People interface {
 	// TakeGuess counts a guess at a password before it is checked, so that
 	// parallel guesses cannot share one allowance. Done; Refused: too soon.
 	TakeGuess(context.Context, TakeGuess) (Outcome, error)
+	// ReturnGuess takes one back that was not looked at.
+	ReturnGuess(context.Context, UserID) error
 	// UpdateProfile replaces a user's claims and attributes. Done; Taken: they
 	// are no longer those that were seen; Unknown.
 	UpdateProfile(context.Context, UpdateProfile) (Outcome, error)
@@ -66,7 +69,10 @@ type Outbox interface {
 
 // Session is a browser's sign-in.
 type Session struct {
-	ID        SessionID
+	ID SessionID
+	// Browser is the id of the first of a user's sign-ins in one browser; each
+	// later one has it, too, so that they end together.
+	Browser   SessionID
 	User      UserID
 	AuthTime  Time
 	CreatedAt Time
@@ -77,8 +83,15 @@ type Session struct {
 // OpenSession asks for a session. Its first write is that of Birth: the user has
 // signed in, if it is enabled and its credential the one that was checked; it
 // also forgets the failed guesses and remembers Address as known.
+//
+// Former is the session that the browser had, zero if none. If it is the user's
+// own, the new one takes its place: the new one gets its Browser, and the former
+// opens nothing more, but the grants that hang on it live. If it is somebody
+// else's, it ends with its grants: who signs in must not leave another signed in
+// behind him.
 type OpenSession struct {
-	Session           Session
+	Session           Session // Browser is filled in
+	Former            SessionID
 	CredentialVersion int64
 	Address           Hash // of the network that the user signed in from; zero = not told
 	Now               Time
@@ -92,16 +105,18 @@ type EndSession struct {
 	Trace   Trace
 }
 
-// Register asks for a new account. Two cases are not errors and look alike from
-// outside:
+// Register asks for a new account. A user who registers has no name yet: his
+// address, User.Pending, becomes his when he confirms it, so that what somebody
+// registers with the address of another changes nothing for that one, and each
+// mail confirms what it was sent for. Two cases are not errors and look alike
+// from outside:
 //
-//	the address is free → user, tenant or membership, and Mail: Done
-//	it belongs to an account that is not verified → the password is replaced,
-//	    earlier links of the account are spent, and Mail: Done, User is the old one's id
-//	it belongs to a verified account → MailIfTaken only: Taken
+//	the address is nobody's → user, tenant or membership, and Mail: Done
+//	it is somebody's already → MailIfTaken only: Taken
 //
-// Refused: Invitation names no tenant; then nothing happened. Mails are limited
-// as by RequestMail; over the limit they are left out without a word.
+// Refused: Invitation names no tenant; then nothing happened. If PerHour mails of
+// the template went to the address within the last hour, nothing happens, and the
+// outcome is the same.
 type Register struct {
 	User        User
 	Tenant      Tenant   // made with the user as admin, unless Invitation is set
@@ -125,7 +140,7 @@ type Link struct {
 	Purpose  Purpose
 	User     UserID
 	ClientID string
-	// CredentialVersion is the user's when the link was made: a link confirms
+	// CredentialVersion is the user's when the link was made: a link is good for
 	// the password that it was made for, and no later one.
 	CredentialVersion int64
 	CreatedAt         Time
@@ -147,12 +162,13 @@ const (
 // unused, unexpired, and its credential version the user's. Then, in the same
 // transaction:
 //
-//	confirm: the address is verified
+//	confirm: the address is verified, and becomes the user's name
 //	reset: PasswordHash replaces the password, which ends the user's grants and
 //	    sessions; the address is verified, since the mail has arrived
 //
 // Done, Spent, Expired, Unknown (also: another client's, another purpose's),
-// Refused (the user is disabled, or has another credential since).
+// Refused (the user is disabled, or has another credential since, or the address
+// has become somebody else's: then the link is not spent).
 type UseLink struct {
 	Link         LinkID
 	Purpose      Purpose
@@ -204,6 +220,7 @@ type Mail struct {
 	ID            MailID
 	Template      Purpose
 	Recipient     string // "" once it is sent
+	Address       Hash   // SHA-256 of the recipient, normalised; what is counted by
 	Language      string
 	User          UserID
 	ClientID      string
@@ -218,7 +235,7 @@ type Mail struct {
 // (normalised); Mail.User and the recipient's spelling are filled in.
 type RequestMail struct {
 	Mail    Mail
-	PerHour int // mails of this template to this user
+	PerHour int // mails of this template to this address
 	Now     Time
 }
 

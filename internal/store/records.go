@@ -96,6 +96,9 @@ type User struct {
 	UpdatedAt         Time
 	LastSignInAt      Time
 
+	// Pending is the identifier that becomes the user's when he confirms it; "" =
+	// there is nothing to confirm.
+	Pending      string
 	ClientID     string // that the user registered with; "" = made by an operator
 	ReferralCode string // that the user may hand on; "" = none
 	// Attributes are a face's own, as one JSON object (postal addresses and the

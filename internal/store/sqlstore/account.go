@@ -14,20 +14,8 @@ func (s *Store) Register(ctx context.Context, in store.Register) (store.Register
 	if err := timed(in.Now); err != nil {
 		return store.Registered{}, err
 	}
-	out, err := s.register(ctx, in)
-	if errors.Is(err, errTaken) {
-		// Somebody took the name between the look and the insert: now he is found.
-		out, err = s.register(ctx, in)
-	}
-	if errors.Is(err, errRefused) {
-		return store.Registered{Outcome: store.Refused}, nil
-	}
-	return out, err
-}
-
-func (s *Store) register(ctx context.Context, in store.Register) (store.Registered, error) {
-	return intent(ctx, s, func(t tx) (store.Registered, error) {
-		r, err := t.one(sqlUserIDByIdentifier, s.key, in.User.Identifiers[0].Value)
+	out, err := intent(ctx, s, func(t tx) (store.Registered, error) {
+		r, err := t.one(sqlUserIDByIdentifier, s.key, in.User.Pending)
 		if err != nil {
 			return store.Registered{}, err
 		}
@@ -36,25 +24,25 @@ func (s *Store) register(ctx context.Context, in store.Register) (store.Register
 			if r.err != nil {
 				return store.Registered{}, r.err
 			}
-			return s.registerAgain(t, id, in)
+			return store.Registered{Outcome: store.Taken, User: id}, s.putMail(t, in.MailIfTaken, id, in.PerHour, in.Now)
 		}
-		if err := s.registerNew(t, in); err != nil {
-			return store.Registered{}, err
+		out := store.Registered{Outcome: store.Done, User: in.User.ID}
+		full, err := s.mailsAreMany(t, in.Mail, in.PerHour, in.Now)
+		if err != nil || full {
+			return out, err
 		}
-		return store.Registered{Outcome: store.Done, User: in.User.ID}, nil
+		return out, s.registerNew(t, in)
 	})
+	if errors.Is(err, errRefused) {
+		return store.Registered{Outcome: store.Refused}, nil
+	}
+	return out, err
 }
 
 func (s *Store) registerNew(t tx, in store.Register) error {
 	u := in.User
 	n, err := s.insertUser(t, u)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return errors.New("sqlstore: a new user has the id of another")
-	}
-	if err := s.putIdentifiers(t, u); err != nil {
+	if err != nil || n == 0 { // a repetition
 		return err
 	}
 	tenant, role := in.Tenant.ID, "admin"
@@ -76,24 +64,7 @@ func (s *Store) registerNew(t tx, in store.Register) error {
 	if err := s.auditUser(t, u.ID, in.Now, "registered"); err != nil {
 		return err
 	}
-	return s.putMail(t, in.Mail, u.ID, in.PerHour, in.Now)
-}
-
-// registerAgain is for an address that has an account.
-func (s *Store) registerAgain(t tx, id store.UserID, in store.Register) (store.Registered, error) {
-	n, err := t.exec(sqlReplaceUnverified, s.key, id[:], in.User.PasswordHash, in.Now)
-	if err != nil {
-		return store.Registered{}, err
-	}
-	mail, out := in.MailIfTaken, store.Registered{Outcome: store.Taken, User: id}
-	if n != 0 {
-		mail, out.Outcome = in.Mail, store.Done
-		// What was mailed before confirms a password that is gone.
-		if _, err := t.exec(sqlSpendLinksOfUser, s.key, id[:], in.Now); err != nil {
-			return out, err
-		}
-	}
-	return out, s.putMail(t, mail, id, in.PerHour, in.Now)
+	return s.insertMail(t, in.Mail, u.ID)
 }
 
 // UseLink spends a mail link.
@@ -101,7 +72,7 @@ func (s *Store) UseLink(ctx context.Context, in store.UseLink) (store.UsedLink, 
 	if err := timed(in.Now); err != nil {
 		return store.UsedLink{}, err
 	}
-	return intent(ctx, s, func(t tx) (store.UsedLink, error) {
+	out, err := intent(ctx, s, func(t tx) (store.UsedLink, error) {
 		r, err := t.one(sqlUseLink, s.key, in.Link[:], string(in.Purpose), in.ClientID, in.Now)
 		if err != nil {
 			return store.UsedLink{}, err
@@ -118,8 +89,14 @@ func (s *Store) UseLink(ctx context.Context, in store.UseLink) (store.UsedLink, 
 			query, args = sqlResetPassword, append(args, in.PasswordHash)
 		}
 		n, err := t.exec(query, args...)
-		if err != nil || n == 0 {
-			return store.UsedLink{Outcome: store.Refused}, err
+		if err != nil {
+			return store.UsedLink{}, err
+		}
+		if n == 0 {
+			return store.UsedLink{}, errRefused
+		}
+		if err := s.claim(t, user); err != nil {
+			return store.UsedLink{}, err
 		}
 		if in.Purpose == store.PurposeReset {
 			if err := s.endAllOf(t, user, in.Now, store.WhyCredential, in.Trace); err != nil {
@@ -128,6 +105,31 @@ func (s *Store) UseLink(ctx context.Context, in store.UseLink) (store.UsedLink, 
 		}
 		return store.UsedLink{Outcome: store.Done, User: user}, s.auditUser(t, user, in.Now, string(in.Purpose))
 	})
+	if errors.Is(err, errRefused) {
+		return store.UsedLink{Outcome: store.Refused}, nil
+	}
+	return out, err
+}
+
+// claim makes what a user has confirmed his name.
+func (s *Store) claim(t tx, user store.UserID) error {
+	r, err := t.one(sqlPending, s.key, user[:])
+	if err != nil || r == nil {
+		return err
+	}
+	pending := r.text()
+	if r.err != nil || pending == "" {
+		return r.err
+	}
+	n, err := t.exec(sqlClaimIdentifier, s.key, pending, user[:])
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errRefused
+	}
+	_, err = t.exec(sqlNothingPending, s.key, user[:])
+	return err
 }
 
 func (s *Store) notUsed(t tx, in store.UseLink) (out store.UsedLink, err error) {
@@ -183,6 +185,11 @@ func (s *Store) TakeGuess(ctx context.Context, in store.TakeGuess) (store.Outcom
 		}
 		return store.Done, nil
 	})
+}
+
+// ReturnGuess takes a guess back that was not looked at.
+func (s *Store) ReturnGuess(ctx context.Context, user store.UserID) error {
+	return s.put(ctx, sqlReturnGuess, s.key, user[:])
 }
 
 // UpdateProfile replaces a user's claims and attributes.

@@ -27,7 +27,7 @@ func (s *Store) RequestMail(ctx context.Context, in store.RequestMail) (store.Ou
 		if r.err != nil {
 			return 0, r.err
 		}
-		full, err := s.mailsAreMany(t, in.Mail.Template, id, in.PerHour, in.Now)
+		full, err := s.mailsAreMany(t, in.Mail, in.PerHour, in.Now)
 		if err != nil || full {
 			return store.Refused, err
 		}
@@ -37,15 +37,15 @@ func (s *Store) RequestMail(ctx context.Context, in store.RequestMail) (store.Ou
 
 // putMail leaves a mail out without a word where there were too many.
 func (s *Store) putMail(t tx, m store.Mail, to store.UserID, perHour int, now store.Time) error {
-	full, err := s.mailsAreMany(t, m.Template, to, perHour, now)
+	full, err := s.mailsAreMany(t, m, perHour, now)
 	if err != nil || full {
 		return err
 	}
 	return s.insertMail(t, m, to)
 }
 
-func (s *Store) mailsAreMany(t tx, template store.Purpose, to store.UserID, perHour int, now store.Time) (bool, error) {
-	r, err := t.one(sqlCountMails, s.key, to[:], string(template), now-hour)
+func (s *Store) mailsAreMany(t tx, m store.Mail, perHour int, now store.Time) (bool, error) {
+	r, err := t.one(sqlCountMails, s.key, m.Address[:], string(m.Template), now-hour)
 	if err != nil {
 		return false, err
 	}
@@ -54,7 +54,7 @@ func (s *Store) mailsAreMany(t tx, template store.Purpose, to store.UserID, perH
 }
 
 func (s *Store) insertMail(t tx, m store.Mail, to store.UserID) error {
-	_, err := t.exec(sqlInsertMail, s.key, m.ID[:], string(m.Template), m.Recipient, m.Language, to[:], m.ClientID, m.CreatedAt, m.NextAttemptAt)
+	_, err := t.exec(sqlInsertMail, s.key, m.ID[:], string(m.Template), m.Recipient, m.Address[:], m.Language, to[:], m.ClientID, m.CreatedAt, m.NextAttemptAt)
 	return err
 }
 
@@ -70,7 +70,7 @@ func (s *Store) Mails(ctx context.Context, limit int) ([]store.Mail, error) {
 
 func scanMail(r *row) store.Mail {
 	return store.Mail{
-		ID: r.id(), Template: store.Purpose(r.text()), Recipient: r.text(), Language: r.text(), User: r.id(), ClientID: r.text(),
+		ID: r.id(), Template: store.Purpose(r.text()), Recipient: r.text(), Address: r.hash(), Language: r.text(), User: r.id(), ClientID: r.text(),
 		CreatedAt: r.int(), NextAttemptAt: r.int(), Attempts: r.int(), SentAt: r.int(), LastError: r.text(),
 	}
 }

@@ -105,7 +105,7 @@ const (
 const (
 	// A user stands in as many rows as it has identifiers, at least in one.
 	selectUser = `SELECT u.id, u.claims, u.email, u.email_verified, u.password_hash, u.credential_version,
-			u.disabled_at, u.created_at, u.updated_at, u.last_sign_in_at, u.client_id, u.referral_code, u.attributes,
+			u.disabled_at, u.created_at, u.updated_at, u.last_sign_in_at, u.pending, u.client_id, u.referral_code, u.attributes,
 			u.guess_failures, u.blocked_until, u.known_address, i.kind, i.value
 		FROM "user" u LEFT JOIN user_identifier i ON i.issuer = u.issuer AND i."user" = u.id
 		WHERE u.issuer = $1 AND u.id = `
@@ -115,13 +115,13 @@ const (
 
 	sqlInsertUser = `INSERT INTO "user" (issuer, id, claims, email, email_verified, password_hash,
 			credential_version, disabled_at, created_at, updated_at, last_sign_in_at,
-			client_id, referral_code, attributes, guess_failures, blocked_until, known_address)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`
+			client_id, referral_code, attributes, guess_failures, blocked_until, known_address, pending)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING`
 	sqlChangeCredential = `UPDATE "user" SET credential_version = $3
 		WHERE issuer = $1 AND id = $2 AND credential_version <> $3`
 	sqlUpdateUser = `UPDATE "user" SET claims = $3, email = $4, email_verified = $5, password_hash = $6,
 			disabled_at = $7, updated_at = $8, client_id = $9, referral_code = $10, attributes = $11,
-			guess_failures = $12, blocked_until = $13, known_address = $14
+			guess_failures = $12, blocked_until = $13, known_address = $14, pending = $15
 		WHERE issuer = $1 AND id = $2`
 	sqlSignIn = `UPDATE "user" SET last_sign_in_at = $3
 		WHERE issuer = $1 AND id = $2 AND disabled_at = 0 AND credential_version = $4`

@@ -2,24 +2,31 @@ package sqlstore
 
 // Sessions.
 const (
-	sqlInsertSession = `INSERT INTO session (issuer, id, "user", auth_time, created_at, expires_at, ended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
-	sqlSession = `SELECT id, "user", auth_time, created_at, expires_at, ended_at
+	sqlInsertSession = `INSERT INTO session (issuer, id, "user", auth_time, created_at, expires_at, ended_at, browser)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+	// sqlReplaceSession takes a session out of use, without ending it.
+	sqlReplaceSession = `UPDATE session SET expires_at = $4
+		WHERE issuer = $1 AND id = $2 AND "user" = $3 AND ended_at = 0 AND expires_at > $4 RETURNING browser`
+	sqlSession = `SELECT id, browser, "user", auth_time, created_at, expires_at, ended_at
 		FROM session WHERE issuer = $1 AND id = $2`
 	// sqlHoldSession writes the row as it is: whoever ends the session comes
 	// before this and refuses the birth, or after it and ends its grant.
 	sqlHoldSession = `UPDATE session SET ended_at = ended_at
 		WHERE issuer = $1 AND id = $2 AND "user" = $3 AND ended_at = 0 AND expires_at > $4`
-	sqlEndSession         = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND id = $2 AND ended_at = 0`
-	sqlEndSessionsOfUser  = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND "user" = $2 AND ended_at = 0`
-	sqlEndGrantsOfSession = `UPDATE "grant" SET revoked_at = $3, revoked_why = $4
-		WHERE issuer = $1 AND session = $2 AND revoked_at = 0 RETURNING id`
+	sqlEndSession = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND id = $2 AND ended_at = 0 RETURNING browser`
+	// The sign-ins of one browser, of which one has just ended.
+	sqlEndSessionsOfBrowser = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND browser = $2 AND ended_at = 0`
+	sqlEndSessionsOfUser    = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND "user" = $2 AND ended_at = 0`
+	sqlEndGrantsOfBrowser   = `UPDATE "grant" SET revoked_at = $3, revoked_why = $4
+		WHERE issuer = $1 AND session IN (SELECT id FROM session WHERE issuer = $1 AND browser = $2) AND revoked_at = 0 RETURNING id`
 )
 
 // Guesses.
 const (
 	sqlTakeGuess = `UPDATE "user" SET guess_failures = guess_failures + 1, blocked_until = $5
 		WHERE issuer = $1 AND id = $2 AND (guess_failures < $3 OR blocked_until <= $4 OR known_address = $6)`
+	sqlReturnGuess = `UPDATE "user" SET guess_failures = guess_failures - 1
+		WHERE issuer = $1 AND id = $2 AND guess_failures > 0`
 	sqlForgetGuesses = `UPDATE "user" SET guess_failures = 0, blocked_until = 0, known_address = $3
 		WHERE issuer = $1 AND id = $2`
 )
@@ -34,18 +41,20 @@ const (
 	sqlUseLink = `UPDATE link SET used_at = $5
 		WHERE issuer = $1 AND id = $2 AND purpose = $3 AND client_id = $4 AND used_at = 0 AND expires_at > $5
 		RETURNING "user", credential_version`
-	sqlSpendLinksOfUser = `UPDATE link SET used_at = $3 WHERE issuer = $1 AND "user" = $2 AND used_at = 0`
-	sqlVerifyEmail      = `UPDATE "user" SET email_verified = 1, updated_at = $4
+	sqlVerifyEmail = `UPDATE "user" SET email_verified = 1, updated_at = $4
 		WHERE issuer = $1 AND id = $2 AND credential_version = $3 AND disabled_at = 0`
-	sqlResetPassword = `UPDATE "user" SET email_verified = 1, password_hash = $5, credential_version = credential_version + 1,
+	// The name is claimed once it is confirmed; no row if it is somebody's already.
+	sqlPending         = `SELECT pending FROM "user" WHERE issuer = $1 AND id = $2`
+	sqlClaimIdentifier = `INSERT INTO user_identifier (issuer, value, kind, position, "user")
+		VALUES ($1, $2, 'email', 0, $3) ON CONFLICT DO NOTHING`
+	sqlNothingPending = `UPDATE "user" SET pending = '' WHERE issuer = $1 AND id = $2`
+	sqlResetPassword  = `UPDATE "user" SET email_verified = 1, password_hash = $5, credential_version = credential_version + 1,
 			guess_failures = 0, blocked_until = 0, updated_at = $4
 		WHERE issuer = $1 AND id = $2 AND credential_version = $3 AND disabled_at = 0`
 )
 
 // Accounts.
 const (
-	sqlReplaceUnverified = `UPDATE "user" SET password_hash = $3, credential_version = credential_version + 1, updated_at = $4
-		WHERE issuer = $1 AND id = $2 AND email_verified = 0 AND disabled_at = 0`
 	sqlUpdateProfile = `UPDATE "user" SET claims = $3, attributes = $4, updated_at = $5
 		WHERE issuer = $1 AND id = $2 AND claims = $6 AND attributes = $7`
 	sqlDeleteUser = `DELETE FROM "user" WHERE issuer = $1 AND id = $2`
@@ -69,11 +78,11 @@ const (
 
 // The outbox.
 const (
-	mailColumns = `id, template, recipient, language, "user", client_id, created_at, next_attempt_at, attempts, sent_at, last_error`
+	mailColumns = `id, template, recipient, address, language, "user", client_id, created_at, next_attempt_at, attempts, sent_at, last_error`
 
 	sqlInsertMail = `INSERT INTO outbox (issuer, ` + mailColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '') ON CONFLICT DO NOTHING`
-	sqlCountMails = `SELECT count(*) FROM outbox WHERE issuer = $1 AND "user" = $2 AND template = $3 AND created_at > $4`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, '') ON CONFLICT DO NOTHING`
+	sqlCountMails = `SELECT count(*) FROM outbox WHERE issuer = $1 AND address = $2 AND template = $3 AND created_at > $4`
 	sqlDueMails   = `SELECT ` + mailColumns + ` FROM outbox
 		WHERE issuer = $1 AND next_attempt_at <> 0 AND next_attempt_at <= $2 ORDER BY next_attempt_at LIMIT $3`
 	sqlMails       = `SELECT ` + mailColumns + ` FROM outbox WHERE issuer = $1 ORDER BY created_at DESC, id LIMIT $2`

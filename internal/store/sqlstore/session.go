@@ -17,13 +17,51 @@ func (s *Store) OpenSession(ctx context.Context, in store.OpenSession) (store.Ou
 		} else if !ok {
 			return errRefused
 		}
+		browser, err := s.formerSession(t, in)
+		if err != nil {
+			return err
+		}
 		n, err := t.exec(sqlInsertSession, s.key, in.Session.ID[:], in.Session.User[:], in.Session.AuthTime,
-			in.Session.CreatedAt, in.Session.ExpiresAt, in.Session.EndedAt)
+			in.Session.CreatedAt, in.Session.ExpiresAt, in.Session.EndedAt, browser[:])
 		if err == nil && n == 0 {
 			err = errTaken
 		}
 		return err
 	}))
+}
+
+// formerSession does with the browser's former session what a new one asks for,
+// and tells which browser it is.
+func (s *Store) formerSession(t tx, in store.OpenSession) (store.SessionID, error) {
+	if in.Former == (store.SessionID{}) {
+		return in.Session.ID, nil
+	}
+	r, err := t.one(sqlReplaceSession, s.key, in.Former[:], in.Session.User[:], in.Now)
+	if err != nil {
+		return store.SessionID{}, err
+	}
+	if r != nil {
+		browser := store.SessionID(r.id())
+		return browser, r.err
+	}
+	_, err = s.endBrowser(t, in.Former, in.Now, in.Trace)
+	return in.Session.ID, err
+}
+
+// endBrowser ends a session with all of its browser; false if it had ended.
+func (s *Store) endBrowser(t tx, id store.SessionID, now store.Time, trace store.Trace) (bool, error) {
+	r, err := t.one(sqlEndSession, s.key, id[:], now)
+	if err != nil || r == nil {
+		return false, err
+	}
+	browser := store.SessionID(r.id())
+	if r.err != nil {
+		return false, r.err
+	}
+	if _, err := t.exec(sqlEndSessionsOfBrowser, s.key, browser[:], now); err != nil {
+		return false, err
+	}
+	return true, s.endGrants(t, sqlEndGrantsOfBrowser, browser[:], now, store.WhySessionEnded, trace)
 }
 
 // signIn tells the user that he has signed in; false if he may not. Disabling a
@@ -46,7 +84,7 @@ func (s *Store) Session(ctx context.Context, id store.SessionID) (x store.Sessio
 			return err
 		}
 		found = true
-		x = store.Session{ID: r.id(), User: r.id(), AuthTime: r.int(), CreatedAt: r.int(), ExpiresAt: r.int(), EndedAt: r.int()}
+		x = store.Session{ID: r.id(), Browser: r.id(), User: r.id(), AuthTime: r.int(), CreatedAt: r.int(), ExpiresAt: r.int(), EndedAt: r.int()}
 		return r.err
 	})
 	if err != nil {
@@ -61,18 +99,18 @@ func (s *Store) EndSession(ctx context.Context, in store.EndSession) (store.Outc
 		return 0, err
 	}
 	return intent(ctx, s, func(t tx) (store.Outcome, error) {
-		n, err := t.exec(sqlEndSession, s.key, in.Session[:], in.Now)
+		ended, err := s.endBrowser(t, in.Session, in.Now, in.Trace)
 		if err != nil {
 			return 0, err
 		}
-		if n == 0 {
+		if !ended {
 			r, err := t.one(sqlSession, s.key, in.Session[:])
 			if err != nil || r == nil {
 				return store.Unknown, err
 			}
 			return store.Revoked, nil
 		}
-		return store.Done, s.endGrants(t, sqlEndGrantsOfSession, in.Session[:], in.Now, store.WhySessionEnded, in.Trace)
+		return store.Done, nil
 	})
 }
 

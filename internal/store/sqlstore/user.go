@@ -45,7 +45,7 @@ func scanUser(r *row) (u store.User) {
 	u.ID, u.Claims, u.Email, u.EmailVerified = r.id(), []byte(r.text()), r.text(), r.int() != 0
 	u.PasswordHash, u.CredentialVersion, u.DisabledAt = r.text(), r.int(), r.int()
 	u.CreatedAt, u.UpdatedAt, u.LastSignInAt = r.int(), r.int(), r.int()
-	u.ClientID, u.ReferralCode, u.Attributes = r.text(), r.text(), []byte(r.text())
+	u.Pending, u.ClientID, u.ReferralCode, u.Attributes = r.text(), r.text(), r.text(), []byte(r.text())
 	u.GuessFailures, u.BlockedUntil, u.KnownAddress = r.int(), r.int(), r.hashOrNull()
 	if len(u.Claims) == 0 {
 		u.Claims = nil
@@ -60,7 +60,7 @@ func scanUser(r *row) (u store.User) {
 func (s *Store) insertUser(t tx, u store.User) (int64, error) {
 	return t.exec(sqlInsertUser, s.key, u.ID[:], string(u.Claims), u.Email, number(u.EmailVerified),
 		u.PasswordHash, u.CredentialVersion, u.DisabledAt, u.CreatedAt, u.UpdatedAt, u.LastSignInAt,
-		u.ClientID, u.ReferralCode, string(u.Attributes), u.GuessFailures, u.BlockedUntil, hashOrNull(u.KnownAddress))
+		u.ClientID, u.ReferralCode, string(u.Attributes), u.GuessFailures, u.BlockedUntil, hashOrNull(u.KnownAddress), u.Pending)
 }
 
 // PutUser inserts or replaces a user. It writes one audit event, and one more
@@ -92,7 +92,7 @@ func (s *Store) replaceUser(t tx, u store.User) (what string, err error) {
 	}
 	if _, err := t.exec(sqlUpdateUser, s.key, u.ID[:], string(u.Claims), u.Email, number(u.EmailVerified),
 		u.PasswordHash, u.DisabledAt, u.UpdatedAt, u.ClientID, u.ReferralCode, string(u.Attributes),
-		u.GuessFailures, u.BlockedUntil, hashOrNull(u.KnownAddress)); err != nil {
+		u.GuessFailures, u.BlockedUntil, hashOrNull(u.KnownAddress), u.Pending); err != nil {
 		return "", err
 	}
 	switch {

@@ -67,6 +67,7 @@ var sessionRules = []rule{
 		if err != nil || !found {
 			w.Fatalf("Session: found = %v, %v", found, err)
 		}
+		in.Session.Browser = in.Session.ID
 		w.same("session", s, in.Session)
 		w.user.LastSignInAt, w.user.GuessFailures, w.user.BlockedUntil, w.user.KnownAddress = t0+9, 0, 0, in.Address
 		u, _, err := w.s.User(w.ctx, w.user.ID)
@@ -109,6 +110,38 @@ var sessionRules = []rule{
 		w.same("a grant of another session", after.Grants[foreign], before.Grants[foreign])
 		if w.ended(s) != t0+5 || w.ended(other) != 0 {
 			w.Errorf("ended at %d, the other at %d", w.ended(s), w.ended(other))
+		}
+	}},
+	{name: "session: a new one of the same user takes the former's place; both end together", check: func(w *world) {
+		former := w.session("former")
+		g := w.redeemed("a", hangsOn(former))
+		in := w.opening("new")
+		in.Former, in.Now = former, t0+5
+		w.want("OpenSession", store.Done)(w.s.OpenSession(w.ctx, in))
+		s, _, err := w.s.Session(w.ctx, in.Session.ID)
+		w.must(err)
+		old, _, err := w.s.Session(w.ctx, former)
+		w.must(err)
+		if s.Browser != former || old.ExpiresAt != t0+5 || old.EndedAt != 0 || w.state(g).RevokedAt != 0 {
+			w.Errorf("new %+v, former %+v, grant %+v", s, old, w.state(g))
+		}
+		w.want("EndSession", store.Done)(w.s.EndSession(w.ctx, store.EndSession{Session: in.Session.ID, Now: t0 + 9}))
+		if w.ended(former) != t0+9 || w.state(g).RevokedAt != t0+9 {
+			w.Errorf("the former ended at %d, its grant at %d", w.ended(former), w.state(g).RevokedAt)
+		}
+	}},
+	{name: "session: a new one of another user ends the former with its grants", check: func(w *world) {
+		former := w.session("former")
+		g := w.redeemed("a", hangsOn(former))
+		bob := w.person("bob")
+		w.put(bob)
+		in := w.opening("new")
+		in.Session.User, in.Former, in.Now = bob.ID, former, t0+5
+		w.want("OpenSession", store.Done)(w.s.OpenSession(w.ctx, in))
+		s, _, err := w.s.Session(w.ctx, in.Session.ID)
+		w.must(err)
+		if s.Browser != in.Session.ID || w.ended(former) != t0+5 || w.state(g).RevokedWhy != store.WhySessionEnded {
+			w.Errorf("new %+v, the former ended at %d, grant %+v", s, w.ended(former), w.state(g))
 		}
 	}},
 	{name: "session: the end of an unknown one", check: func(w *world) {
@@ -208,6 +241,19 @@ var guessRules = []rule{
 	{name: "guess: an address that is not told is never the known one", check: func(w *world) {
 		w.want("TakeGuess", store.Refused)(w.s.TakeGuess(w.ctx, store.TakeGuess{User: w.user.ID, Free: 0, BlockedUntil: t0 + 1, Now: -1}))
 	}},
+	{name: "guess: one that was not looked at is given back, and no more", check: func(w *world) {
+		for range 2 {
+			w.want("TakeGuess", store.Done)(w.s.TakeGuess(w.ctx, store.TakeGuess{User: w.user.ID, Free: 3, BlockedUntil: t0 + 1, Now: t0}))
+		}
+		for range 3 {
+			w.must(w.s.ReturnGuess(w.ctx, w.user.ID))
+		}
+		u, _, err := w.s.User(w.ctx, w.user.ID)
+		w.must(err)
+		if u.GuessFailures != 0 {
+			w.Errorf("%d failures, want 0", u.GuessFailures)
+		}
+	}},
 	{name: "guess: contenders share one allowance", check: func(w *world) {
 		w.race(20, func(int) { w.put(w.user) },
 			func(s store.Store, _, _ int, a *tally) error {
@@ -224,7 +270,7 @@ var guessRules = []rule{
 // letter is a mail to the world's user.
 func (w *world) letter(name string) store.Mail {
 	return store.Mail{
-		ID: id("mail %s", name), Template: store.PurposeReset, Recipient: w.user.Email, Language: "de", User: w.user.ID, ClientID: "app",
+		ID: id("mail %s", name), Template: store.PurposeReset, Recipient: w.user.Email, Address: id32(w.user.Email), Language: "de", User: w.user.ID, ClientID: "app",
 		CreatedAt: t0, NextAttemptAt: t0,
 	}
 }
@@ -426,11 +472,11 @@ var outboxRules = []rule{
 // registration is the intent of a new user with an address of its own.
 func (w *world) registration(name string) store.Register {
 	u := w.person(name)
-	u.EmailVerified, u.ClientID, u.ReferralCode, u.Identifiers = false, "app", "code-"+name, u.Identifiers[:1]
+	u.EmailVerified, u.ClientID, u.ReferralCode, u.Identifiers, u.Pending = false, "app", "code-"+name, nil, u.Identifiers[0].Value
 	m := w.letter("confirm " + name)
-	m.Template, m.Recipient, m.User = store.PurposeConfirm, u.Email, u.ID
+	m.Template, m.Recipient, m.Address, m.User = store.PurposeConfirm, u.Email, id32(u.Email), u.ID
 	taken := w.letter("taken " + name)
-	taken.Template, taken.Recipient = store.PurposeTaken, u.Email
+	taken.Template, taken.Recipient, taken.Address = store.PurposeTaken, u.Email, id32(u.Email)
 	return store.Register{
 		User: u, Tenant: store.Tenant{ID: id("tenant %s", name), Name: name, CreatedAt: t0}, Mail: m, MailIfTaken: taken, PerHour: 5, Now: t0, Trace: trace,
 	}
@@ -448,7 +494,7 @@ var accountRules = []rule{
 	{name: "register: user, tenant, membership and mail", check: func(w *world) {
 		in := w.registration("bob")
 		w.register(in, store.Registered{Outcome: store.Done, User: in.User.ID})
-		u, _, err := w.s.UserByIdentifier(w.ctx, "bob@example.com")
+		u, _, err := w.s.User(w.ctx, in.User.ID)
 		w.must(err)
 		w.same("user", u, in.User)
 		m, err := w.s.Memberships(w.ctx, u.ID)
@@ -456,22 +502,42 @@ var accountRules = []rule{
 		w.same("memberships", m, []store.Membership{{Tenant: in.Tenant.ID, TenantName: "bob", User: u.ID, Role: "admin", CreatedAt: t0}})
 		w.same("outbox", w.outbox(), []store.Mail{in.Mail})
 	}},
-	{name: "register: again before the address is verified: another password, earlier links spent", check: func(w *world) {
-		in := w.registration("bob")
+	{name: "register: again before the address is confirmed: two users, of whom the first to confirm has the name", check: func(w *world) {
+		in, again := w.registration("bob"), w.registration("bob")
+		again.User.ID, again.User.PasswordHash, again.Tenant.ID, again.Mail.ID = id("user other"), "other hash", id("tenant other"), id("mail other")
 		w.register(in, store.Registered{Outcome: store.Done, User: in.User.ID})
-		w.user = in.User
-		l := w.link("l", store.PurposeConfirm)
-		again := w.registration("bob")
-		again.User.ID, again.User.PasswordHash, again.Mail.ID, again.Now = id("user other"), "other hash", id("mail again"), t0+5
-		w.register(again, store.Registered{Outcome: store.Done, User: in.User.ID})
-		w.use(using(l, store.PurposeConfirm), store.Spent)
+		w.register(again, store.Registered{Outcome: store.Done, User: again.User.ID})
+		if _, found, err := w.s.UserByIdentifier(w.ctx, "bob@example.com"); err != nil || found {
+			w.Errorf("the name is somebody's before it is confirmed: %v, %v", found, err)
+		}
+		links := map[store.UserID]store.LinkID{}
+		for _, r := range []store.Register{in, again} {
+			l := &store.Link{ID: id("link %x", r.User.ID), Purpose: store.PurposeConfirm, User: r.User.ID, ClientID: "app", CreatedAt: t0, ExpiresAt: t0 + 1000}
+			w.want("AttemptMail", store.Done)(w.s.AttemptMail(w.ctx, store.AttemptMail{Mail: r.Mail.ID, NextAttemptAt: t0 + 60, Link: l}))
+			links[r.User.ID] = l.ID
+		}
+		w.use(using(links[in.User.ID], store.PurposeConfirm), store.Done)
+		w.use(using(links[again.User.ID], store.PurposeConfirm), store.Refused)
+		in.User.Identifiers = []store.Identifier{{Kind: "email", Value: "bob@example.com"}}
+		in.User.Pending, in.User.EmailVerified, in.User.UpdatedAt = "", true, t0+999
 		u, _, err := w.s.UserByIdentifier(w.ctx, "bob@example.com")
 		w.must(err)
-		if u.ID != in.User.ID || u.PasswordHash != "other hash" || u.CredentialVersion != 2 || u.EmailVerified {
-			w.Errorf("the user is %+v", u)
+		w.same("user", u, in.User)
+		other, _, err := w.s.User(w.ctx, again.User.ID)
+		w.must(err)
+		w.same("the other", other, again.User)
+	}},
+	{name: "register: over the limit of mails nothing happens, in the same words", check: func(w *world) {
+		for i := range 4 {
+			in := w.registration("bob")
+			in.User.ID, in.Tenant.ID, in.Mail.ID, in.PerHour = id("user %d", i), id("tenant %d", i), id("mail %d", i), 2
+			w.register(in, store.Registered{Outcome: store.Done, User: in.User.ID})
+			if _, found, err := w.s.User(w.ctx, in.User.ID); err != nil || found != (i < 2) {
+				w.Errorf("registration %d: found = %v, %v", i, found, err)
+			}
 		}
-		if _, found, err := w.s.User(w.ctx, again.User.ID); err != nil || found {
-			w.Errorf("there is a second user: %v, %v", found, err)
+		if n := len(w.outbox()); n != 2 {
+			w.Errorf("%d mails, want 2", n)
 		}
 	}},
 	{name: "register: with a verified address: a mail to its owner, and nothing else", check: func(w *world) {
@@ -493,7 +559,7 @@ var accountRules = []rule{
 		in := w.registration("bob")
 		in.Invitation = id("tenant nobody")
 		w.register(in, store.Registered{Outcome: store.Refused})
-		if _, found, err := w.s.UserByIdentifier(w.ctx, "bob@example.com"); err != nil || found || len(w.outbox()) != 0 {
+		if _, found, err := w.s.User(w.ctx, in.User.ID); err != nil || found || len(w.outbox()) != 0 {
 			w.Errorf("found = %v, %v; outbox %v", found, err, w.outbox())
 		}
 		w.must(w.s.PutTenant(w.ctx, store.Tenant{ID: id("tenant t"), Name: "T", CreatedAt: t0}))
@@ -503,27 +569,24 @@ var accountRules = []rule{
 		w.must(err)
 		w.same("members", m, []store.Membership{{Tenant: id("tenant t"), TenantName: "T", User: in.User.ID, Role: "member", CreatedAt: t0}})
 	}},
-	{name: "register: 20 contenders for one address, one user", check: func(w *world) {
-		w.race(20, func(int) {},
-			func(s store.Store, round, c int, _ *tally) error {
+	{name: "register: 20 contenders confirm one address, one has it", check: func(w *world) {
+		link := func(round, c int) store.LinkID { return id("link %d %d", round, c) }
+		w.race(20, func(round int) {
+			for c := range contenders {
 				in := w.registration(fmt.Sprint("r", round))
-				in.User.ID, in.Tenant.ID, in.Mail.ID, in.MailIfTaken.ID =
-					id("user %d %d", round, c), id("tenant %d %d", round, c), id("mail %d %d", round, c), id("taken %d %d", round, c)
-				_, err := s.Register(w.ctx, in)
+				in.User.ID, in.Tenant.ID, in.Mail.ID, in.PerHour = id("user %d %d", round, c), id("tenant %d %d", round, c), id("mail %d %d", round, c), 1000
+				w.register(in, store.Registered{Outcome: store.Done, User: in.User.ID})
+				l := &store.Link{ID: link(round, c), Purpose: store.PurposeConfirm, User: in.User.ID, ClientID: "app", CreatedAt: t0, ExpiresAt: t0 + 1000}
+				w.want("AttemptMail", store.Done)(w.s.AttemptMail(w.ctx, store.AttemptMail{Mail: in.Mail.ID, NextAttemptAt: t0 + 60, Link: l}))
+			}
+		},
+			func(s store.Store, round, c int, a *tally) error {
+				out, err := s.UseLink(w.ctx, using(link(round, c), store.PurposeConfirm))
+				a.add(out.Outcome, store.GrantState{}, false)
 				return err
 			},
-			func(round int, _ *tally) {
-				users := 0
-				for c := range contenders {
-					_, found, err := w.s.User(w.ctx, id("user %d %d", round, c))
-					w.must(err)
-					if found {
-						users++
-					}
-				}
-				if users != 1 {
-					w.Errorf("round %d: %d users", round, users)
-				}
+			func(round int, a *tally) {
+				w.wantCounts(round, a, map[store.Outcome]int{store.Done: 1, store.Refused: contenders - 1})
 			})
 	}},
 	{name: "profile: claims and attributes, and nothing else", check: func(w *world) {

@@ -207,7 +207,7 @@ var recordRules = []rule{
 	{name: "records: a user", check: func(w *world) {
 		u := w.person("bob")
 		u.DisabledAt, u.LastSignInAt = t0+3, t0+4
-		u.ClientID, u.ReferralCode, u.Attributes = "app", "code", []byte(`{"ü":1}`)
+		u.Pending, u.ClientID, u.ReferralCode, u.Attributes = "p@example.com", "app", "code", []byte(`{"ü":1}`)
 		u.GuessFailures, u.BlockedUntil, u.KnownAddress = 3, t0+5, id32("home")
 		w.fields(u)
 		w.put(u)

@@ -90,6 +90,10 @@ func (h *hosted) login(w http.ResponseWriter, r *http.Request) error {
 	if params["prompt"] == "none" {
 		return h.silent(w, r, s, params)
 	}
+	// Before somebody types a password that would lead nowhere.
+	if s.client.RequirePKCE && v.Challenge == "" && slices.Contains([]string{signIn, unauthenticated, signUp}, v.Type) {
+		return invalid("challenge missing", "A code_challenge is required.")
+	}
 	switch v.Type {
 	case signIn:
 		code, state, err := h.resume(r, s)
@@ -228,7 +232,11 @@ func (h *hosted) submit(kinds ...string) wire.Handler {
 // doSignIn opens a session and goes back to the app with a code.
 func (h *hosted) doSignIn(w http.ResponseWriter, r *http.Request, s *stage, fields wire.Params) error {
 	ctx := r.Context()
-	session, err := h.engine.SignIn(ctx, fields["username"], fields["password"], trace(r))
+	former, err := h.engine.Session(ctx, h.site.Session(r))
+	if err != nil {
+		return err
+	}
+	session, err := h.engine.SignIn(ctx, fields["username"], fields["password"], former, trace(r))
 	if err != nil {
 		return err
 	}
@@ -236,22 +244,11 @@ func (h *hosted) doSignIn(w http.ResponseWriter, r *http.Request, s *stage, fiel
 	if err != nil {
 		return err
 	}
-	// Who signs in at a browser must not leave somebody else signed in behind
-	// him. His own former session stays: other apps' grants hang on it.
-	former, err := h.engine.Session(ctx, h.site.Session(r))
-	if err != nil {
-		return err
-	}
-	if former != nil && former.User.ID != session.User.ID {
-		if err := h.engine.EndSession(ctx, former, trace(r)); err != nil {
-			return err
-		}
-	}
+	// Both cookies, whatever the app: they must name one session. Whether a frame
+	// of the app may use the second one is judged there.
 	seconds := int((session.ExpiresAt - session.CreatedAt) / 1000)
 	h.site.SetSession(w, session.Cookie, seconds)
-	if s.client.SilentCrossSite {
-		h.site.SetSilentSession(w, session.SilentCookie, seconds)
-	}
+	h.site.SetSilentSession(w, session.SilentCookie, seconds)
 	redirect(w, callback(s.RedirectURI, code, state, s.ClientID))
 	return nil
 }

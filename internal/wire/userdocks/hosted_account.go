@@ -121,7 +121,7 @@ func (h *hosted) doConfirm(w http.ResponseWriter, r *http.Request, s *stage, _ w
 // doReset spends the link of a reset mail. It ends all sessions, that of this
 // browser too.
 func (h *hosted) doReset(w http.ResponseWriter, r *http.Request, s *stage, fields wire.Params) error {
-	if err := h.engine.ResetPassword(r.Context(), Name, s.ClientID, s.Hash, "", fields["password"], trace(r)); err != nil {
+	if err := h.engine.ResetPassword(r.Context(), Name, s.ClientID, s.Hash, fields["password"], trace(r)); err != nil {
 		return err
 	}
 	return h.showDone(w, s, "reset")

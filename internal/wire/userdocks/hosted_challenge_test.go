@@ -43,8 +43,11 @@ func TestHostedChallenge(t *testing.T) {
 
 	change(t, w, func(c *store.Client) { c.RequirePKCE = true })
 	fresh := newBrowser(t, w)
-	if p := fresh.press(fresh.get(loginURL("signIn")), typed...); p.status == http.StatusSeeOther || p.header.Get("Location") != "" {
-		t.Errorf("a code without a challenge, against the policy: %d %s", p.status, p.header.Get("Location"))
+	if p := fresh.get(loginURL("signIn")); p.status != 400 || p.header.Get("Location") != "" || p.action != "" {
+		t.Errorf("a form that would lead nowhere: %d %s", p.status, p.header.Get("Location"))
+	}
+	if p := fresh.get(loginURL("logout")); p.status != 200 {
+		t.Errorf("logout needs no challenge: %d", p.status)
 	}
 	if code := fresh.arrived(fresh.press(fresh.get(with), typed...)).Query().Get("code"); code == "" {
 		t.Error("no code with one")

@@ -76,9 +76,10 @@ func TestHostedCookies(t *testing.T) {
 		b := newBrowser(t, w)
 		p := b.press(b.get(loginURL("signIn")), "username", testkit.Email, "password", testkit.Password)
 		b.arrived(p)
-		want := []string{"__Host-ts=…; Path=/; Max-Age=604800; HttpOnly; Secure; SameSite=Lax"}
-		if silent {
-			want = append(want, "ts_silent=…; Path=/userdocks/login; Max-Age=604800; HttpOnly; Secure; SameSite=None")
+		// Both, whatever the app: they must name one session.
+		want := []string{
+			"__Host-ts=…; Path=/; Max-Age=604800; HttpOnly; Secure; SameSite=Lax",
+			"ts_silent=…; Path=/userdocks/login; Max-Age=604800; HttpOnly; Secure; SameSite=None",
 		}
 		var got []string
 		for _, c := range p.header.Values("Set-Cookie") {
@@ -250,14 +251,43 @@ func TestHostedSessionIsFresh(t *testing.T) {
 	victim.arrived(victim.get(loginURL("signIn")))
 }
 
-// One's own former session stays: other apps' grants end with it.
-func TestHostedFormerSessionStays(t *testing.T) {
+// Signing in again in one browser leaves what was born before alive, until
+// logout, which ends all of it; and whoever signs in instead is the only one
+// there, in frames as well.
+func TestHostedOneBrowserOneSignIn(t *testing.T) {
 	w := testkit.NewWorld(t)
+	change(t, w, func(c *store.Client) { c.SilentCrossSite = true })
 	b := newBrowser(t, w)
+	refresh := func(token string) testkit.Answer {
+		return testkit.Send(w.Handler, testkit.UserdocksRefresh(testkit.App, token))
+	}
 	first := testkit.Send(w.Handler, testkit.UserdocksRedeem(testkit.App, b.signIn("signIn").Query().Get("code")))
-	b.signIn("unauthenticated")
-	if a := testkit.Send(w.Handler, testkit.UserdocksRefresh(testkit.App, first.RefreshToken)); a.Status != 201 {
-		t.Errorf("the first session's refresh: %d %s", a.Status, a.Body)
+	second := testkit.Send(w.Handler, testkit.UserdocksRedeem(testkit.App, b.signIn("unauthenticated").Query().Get("code")))
+	if first = refresh(first.RefreshToken); first.Status != 201 {
+		t.Errorf("the first sign-in's refresh: %d %s", first.Status, first.Body)
+	}
+	b.get(loginURL("logout"))
+	for name, token := range map[string]string{"first": first.RefreshToken, "second": second.RefreshToken} {
+		if a := refresh(token); a.Status != 400 {
+			t.Errorf("after logout, the %s sign-in's refresh: %d %s", name, a.Status, a.Body)
+		}
+	}
+
+	// Ada at an app with frames, Ada at one without, then Mallory there.
+	must(t, w.Store.PutClient(t.Context(), testkit.AppClient(testkit.OtherApp, 1, testkit.AppCallback)))
+	mallory := w.User
+	mallory.ID[0], mallory.Email, mallory.Identifiers = 0xab, "mallory@example.com", []store.Identifier{{Kind: "email", Value: "mallory@example.com"}}
+	if _, err := w.Store.PutUser(t.Context(), mallory); err != nil {
+		t.Fatal(err)
+	}
+	b.signIn("signIn")
+	other := loginFor(testkit.OtherApp, "unauthenticated", testkit.AppCallback)
+	b.arrived(b.press(b.get(other), "username", testkit.Email, "password", testkit.Password))
+	b.arrived(b.press(b.get(other), "username", "mallory@example.com", "password", testkit.Password))
+	got := message(t, b.get(silentURL(testkit.App, testkit.AppCallback, "n")))
+	token, _ := got.Token["accessToken"].(string)
+	if me := testkit.Send(w.Handler, testkit.UserdocksMe(token)); me.Status != 200 || !strings.Contains(me.Body, "mallory@example.com") {
+		t.Errorf("the frame renews for somebody else: %d %s", me.Status, me.Body)
 	}
 }
 

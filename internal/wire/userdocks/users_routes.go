@@ -32,7 +32,7 @@ func (a *api) password(w http.ResponseWriter, r *http.Request) error {
 	}
 	a.note(r, req.appUUID)
 	if req.reset {
-		err = a.engine.ResetPassword(r.Context(), Name, req.appUUID, req.confirmHash, req.email, req.password, trace(r))
+		err = a.engine.ResetPassword(r.Context(), Name, req.appUUID, req.confirmHash, req.password, trace(r))
 	} else {
 		err = a.engine.ForgotPassword(r.Context(), Name, req.appUUID, req.email, req.language, trace(r))
 	}

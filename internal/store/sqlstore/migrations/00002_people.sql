@@ -3,6 +3,7 @@
 -- Sessions, mail links, the outbox, and what a user leaves with a face. All of
 -- it is added with defaults: the previous binary goes on beside it.
 
+ALTER TABLE "user" ADD COLUMN pending TEXT NOT NULL DEFAULT '';
 ALTER TABLE "user" ADD COLUMN client_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE "user" ADD COLUMN referral_code TEXT NOT NULL DEFAULT '';
 ALTER TABLE "user" ADD COLUMN attributes TEXT NOT NULL DEFAULT '';
@@ -22,6 +23,7 @@ CREATE INDEX grant_session ON "grant" (issuer, session) WHERE session IS NOT NUL
 CREATE TABLE session (
     issuer     BLOB   NOT NULL,
     id         BLOB   NOT NULL,
+    browser    BLOB   NOT NULL,
     "user"     BLOB   NOT NULL,
     auth_time  BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
@@ -30,6 +32,7 @@ CREATE TABLE session (
     PRIMARY KEY (issuer, id)
 );
 CREATE INDEX session_user ON session (issuer, "user");
+CREATE INDEX session_browser ON session (issuer, browser);
 
 CREATE TABLE link (
     issuer             BLOB   NOT NULL,
@@ -52,6 +55,7 @@ CREATE TABLE outbox (
     id              BLOB   NOT NULL,
     template        TEXT   NOT NULL,
     recipient       TEXT   NOT NULL,
+    address         BLOB   NOT NULL,
     language        TEXT   NOT NULL,
     "user"          BLOB   NOT NULL,
     client_id       TEXT   NOT NULL,
@@ -62,5 +66,6 @@ CREATE TABLE outbox (
     last_error      TEXT   NOT NULL,
     PRIMARY KEY (issuer, id)
 );
-CREATE INDEX outbox_user ON outbox (issuer, "user", template, created_at);
+CREATE INDEX outbox_address ON outbox (issuer, address, template, created_at);
+CREATE INDEX outbox_user ON outbox (issuer, "user");
 CREATE INDEX outbox_due ON outbox (issuer, next_attempt_at) WHERE next_attempt_at <> 0;
