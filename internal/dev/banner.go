@@ -50,7 +50,7 @@ func printBanner(out io.Writer, w *world, base, curl, dir string) {
 	p.line(`  "grant_type": "authorization_code", "code": "'$code'", "state": "mine", "nonce": "once",`)
 	p.line(`  "redirect_uri": "` + w.Userdocks.RedirectURI + `"}'; echo`)
 	p.line("")
-	p.line("  " + p.dim("Sign-in page  ") + w.Userdocks.LoginURI + "?client_id=" + w.Userdocks.AppUUID + "&type=signIn&redirect_uri=" + w.Userdocks.RedirectURI)
+	p.line("  " + p.dim("Sign-in page  ") + w.Userdocks.signIn())
 	p.line("  " + p.dim("Mails         ") + w.Mailbox)
 	p.line("  " + p.dim("For scripts   ") + dir + "/dev.json")
 	p.line("  " + p.dim("Stop          ") + "Ctrl-C; all of it comes back at the next start")

@@ -173,7 +173,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		Target: srv.Handler, Base: base, Curl: curl,
 		Email: w.User.Email, Password: w.User.Password,
 		App: w.Userdocks.AppUUID, AppRedirect: w.Userdocks.RedirectURI, ReadAPIKey: w.Userdocks.ReadAPIKey,
-		Boutique: w.Dressipi.ClientID,
+		Boutique: w.Dressipi.ClientID, SignIn: w.Userdocks.signIn(), Mailbox: w.Mailbox,
 	}) {
 		srv.Handle(pattern, local(issuer, h))
 	}

@@ -46,6 +46,11 @@ type userdocksWorld struct {
 	User        credentials `json:"user"`
 }
 
+// signIn is the hosted page as the SDK would open it.
+func (u userdocksWorld) signIn() string {
+	return u.LoginURI + "?client_id=" + u.AppUUID + "&type=signIn&redirect_uri=" + u.RedirectURI
+}
+
 type credentials struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`

@@ -28,6 +28,9 @@ type Config struct {
 	ReadAPIKey  string // its API key of type read
 	Boutique    string // client_id of the demo client of the Dressipi face
 
+	SignIn  string // the hosted page of the Userdocks face, for the demo app
+	Mailbox string // the page of caught mails
+
 	Now func() time.Time // nil for the real clock
 }
 
