@@ -118,3 +118,40 @@ var deeds = func() []deed {
 		}, store.Done, store.Taken},
 	}...)
 }()
+
+// peopleDeeds are these intents as they are put to the test of faults.
+func peopleDeeds() []deed {
+	nothing := func(*world) {}
+	return []deed{
+		{"a session", nothing, func(ctx context.Context, w *world) (store.Outcome, error) {
+			return w.s.OpenSession(ctx, w.opening("s"))
+		}, store.Done, store.Taken},
+		{"the end of a session", func(w *world) { w.born("a", hangsOn(w.session("s"))) }, func(ctx context.Context, w *world) (store.Outcome, error) {
+			return w.s.EndSession(ctx, store.EndSession{Session: id("session s"), Now: soon, Trace: trace})
+		}, store.Done, store.Revoked},
+		{"a birth from a session", func(w *world) { w.session("s") }, func(ctx context.Context, w *world) (store.Outcome, error) {
+			return w.s.Birth(ctx, with(w.birth("a"), func(b *store.Birth) { b.Grant.Session = id("session s") }))
+		}, store.Done, store.Taken},
+		{"a registration by invitation", func(w *world) {
+			w.must(w.s.PutTenant(w.ctx, store.Tenant{ID: id("tenant t"), Name: "T", CreatedAt: t0}))
+			w.user = w.person("bob")
+		}, func(ctx context.Context, w *world) (store.Outcome, error) {
+			in := w.registration("bob")
+			in.Invitation = id("tenant t")
+			out, err := w.s.Register(ctx, in)
+			return out.Outcome, err
+		}, store.Done, store.Done},
+		{"a password reset", func(w *world) { w.redeemed("a"); w.session("s"); w.link("l", store.PurposeReset) },
+			func(ctx context.Context, w *world) (store.Outcome, error) {
+				out, err := w.s.UseLink(ctx, using(id("link l"), store.PurposeReset))
+				return out.Outcome, err
+			}, store.Done, store.Spent},
+		{"a mail's attempt", func(w *world) { w.post("m") }, func(ctx context.Context, w *world) (store.Outcome, error) {
+			l := &store.Link{ID: id("link l"), Purpose: store.PurposeReset, User: w.user.ID, ClientID: "app", CreatedAt: t0, ExpiresAt: t0 + 9}
+			return w.s.AttemptMail(ctx, store.AttemptMail{Mail: id("mail m"), NextAttemptAt: t0 + 60, Link: l})
+		}, store.Done, store.Taken},
+		{"a user deleted", func(w *world) { w.redeemed("a"); w.session("s"); w.post("m") }, func(ctx context.Context, w *world) (store.Outcome, error) {
+			return w.s.DeleteUser(ctx, store.DeleteUser{User: w.user.ID, Now: soon, Trace: trace})
+		}, store.Done, store.Unknown},
+	}
+}
