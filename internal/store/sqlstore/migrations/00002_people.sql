@@ -31,7 +31,7 @@ CREATE TABLE session (
     ended_at   BIGINT NOT NULL,
     PRIMARY KEY (issuer, id)
 );
-CREATE INDEX session_user ON session (issuer, "user");
+CREATE INDEX session_owner ON session (issuer, "user");
 CREATE INDEX session_browser ON session (issuer, browser);
 
 CREATE TABLE link (
