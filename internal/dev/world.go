@@ -72,9 +72,7 @@ func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer s
 		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(master.Derive("dev "+purpose, 20)))
 	}
 	id := func(purpose string) [16]byte {
-		b := [16]byte(master.Derive("dev "+purpose, 16))
-		b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // a version 4 UUID
-		return b
+		return engine.UUIDBits([16]byte(master.Derive("dev "+purpose, 16)))
 	}
 	user := id("user")
 	word := secret("password")[:16]

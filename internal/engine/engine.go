@@ -131,11 +131,15 @@ func (e *Engine) newUUID() (string, error) {
 	return UUID(b), nil
 }
 
-// UUID prints 16 random bytes as a version 4 UUID; six of the bits are lost.
-func UUID(b [16]byte) string {
+// UUID prints 16 random bytes as a version 4 UUID.
+func UUID(b [16]byte) string { return FormatUUID(UUIDBits(b)) }
+
+// UUIDBits makes 16 random bytes those of a version 4 UUID; six of the bits are
+// lost.
+func UUIDBits(b [16]byte) [16]byte {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return FormatUUID(b)
+	return b
 }
 
 // FormatUUID prints 16 bytes in the form of a UUID, all bits kept.

@@ -61,7 +61,7 @@ func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOw
 		if _, err := io.ReadFull(e.rand, ids[i][:]); err != nil {
 			return nil, fault("randomness", err)
 		}
-		ids[i] = uuidBits(ids[i])
+		ids[i] = UUIDBits(ids[i])
 	}
 	now := millis(e.now())
 	u := store.User{
@@ -391,11 +391,6 @@ func (e *Engine) Tenant(ctx context.Context, user store.UserID, id string) (*sto
 func referralCode(id store.UserID) string {
 	sum := sha256.Sum256(append([]byte("tallystick referral\x00"), id[:]...))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:10])
-}
-
-func uuidBits(b [16]byte) [16]byte {
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return b
 }
 
 func parseUUID(s string) (id [16]byte, ok bool) {
