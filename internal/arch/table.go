@@ -26,7 +26,9 @@ var table = map[string]row{
 	"internal/seal":     {},
 	"internal/password": {},
 
-	"internal/mail": {},
+	// What goes out: mails, and exchanges with the addresses of clients.
+	"internal/fetch": {},
+	"internal/mail":  {},
 
 	// The contract and its one backend.
 	"internal/store":           {imports: []string{"internal/oauth"}},
@@ -41,7 +43,7 @@ var table = map[string]row{
 	// The faces. None knows the store or another face; the demonstration pages
 	// talk to them as a client does, through their http.Handler.
 	"internal/wire":           {imports: []string{"internal/oauth"}},
-	"internal/wire/oidc":      {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire"}},
+	"internal/wire/oidc":      {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire", "internal/wire/pages"}},
 	"internal/wire/userdocks": {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire", "internal/wire/pages"}},
 	"internal/wire/dressipi":  {imports: []string{"internal/engine", "internal/jose", "internal/oauth", "internal/wire"}},
 	"internal/wire/pages":     {imports: []string{"internal/engine", "internal/oauth", "internal/wire"}},
@@ -49,17 +51,18 @@ var table = map[string]row{
 
 	// The wiring, the demonstration world of `tallystick dev`, and the command.
 	"internal/server": {imports: []string{
-		"internal/engine", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal",
+		"internal/engine", "internal/fetch", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal",
 		"internal/store", "internal/store/sqlstore", "internal/tally",
 		"internal/wire", "internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	}},
 	"internal/dev": {imports: []string{
-		"internal/engine", "internal/mail", "internal/oauth", "internal/password", "internal/seal", "internal/server", "internal/store",
-		"internal/wire/demo", "internal/wire/dressipi", "internal/wire/userdocks",
+		"internal/engine", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal", "internal/server", "internal/store",
+		"internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	}},
 	"internal/cli": {imports: []string{"internal/dev", "internal/store"}},
 
 	// What tests build their worlds with may reach for anything.
+	"internal/testkit/postgres": {testOnly: true},
 	"internal/testkit": {imports: []string{
 		"internal/dev", "internal/engine", "internal/jose", "internal/oauth", "internal/password", "internal/seal", "internal/server",
 		"internal/store", "internal/store/sqlstore", "internal/store/storetest", "internal/tally",
@@ -73,12 +76,12 @@ var reserved = map[string][]string{
 	// A driver belongs to the backend. storetest wraps one, to make it fail at
 	// the n-th statement; testkit counts rows.
 	"database/sql":             {"internal/store/sqlstore", "internal/store/storetest", "internal/testkit"},
-	"github.com/jackc/pgx":     {"internal/store/sqlstore"},
+	"github.com/jackc/pgx":     {"internal/store/sqlstore", "internal/testkit/postgres"},
 	"github.com/pressly/goose": {"internal/store/sqlstore"},
 	"modernc.org/sqlite":       {"internal/store/sqlstore"},
 
 	"net/http": {
-		"internal/dev", "internal/mail", "internal/server", "internal/testkit", "internal/wire", "internal/wire/pages",
+		"internal/dev", "internal/fetch", "internal/mail", "internal/server", "internal/testkit", "internal/wire", "internal/wire/pages",
 		"internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	},
 }

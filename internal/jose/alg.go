@@ -15,12 +15,16 @@ import (
 // Alg is the registered name of a signature algorithm (RFC 7518 §3.1).
 type Alg string
 
-// A further algorithm is a constant here and a case in each switch of this
-// file. One that shares its key type with another (PS256 and RS256) also needs
-// ParseKey to be told which of the two is meant.
+// A further algorithm to sign with is a case in each switch of this file. One
+// that shares its key type with another (PS256 and RS256) also needs ParseKey to
+// be told which of the two is meant.
 const (
 	ES256 Alg = "ES256" // ECDSA with P-256 and SHA-256 (RFC 7518 §3.4)
 	RS256 Alg = "RS256" // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3)
+
+	// These two are verified with a client's keys ([KeySet]); we do not sign with them.
+	PS256 Alg = "PS256" // RSASSA-PSS with SHA-256 (RFC 7518 §3.5)
+	EdDSA Alg = "EdDSA" // with Ed25519 (RFC 8037 §3.1)
 )
 
 // generate makes a private key for alg. The standard library takes no other

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"crypto"
 	"errors"
 	"slices"
 	"strings"
@@ -39,37 +40,61 @@ var refused = []string{"crit", "b64", "jwk", "jku", "x5u", "x5c", "zip"}
 // refused. Errors are ErrMalformed, ErrAlg, ErrHeader, ErrUnknownKey and
 // ErrSignature. Claims are not looked at.
 func Verify(token string, allowed []Alg, find func(kid string, alg Alg) (PublicKey, bool)) ([]byte, Header, error) {
+	_, header, err := dissect(token, allowed)
+	if err != nil {
+		return nil, Header{}, err
+	}
+	key, ok := find(header.KID, header.Alg)
+	if !ok || key.key == nil || key.Alg != header.Alg {
+		return nil, Header{}, ErrUnknownKey
+	}
+	return verify(token, header, key.key)
+}
+
+// UnverifiedPayload returns what a well-formed token claims. Nothing in it may
+// be trusted: it is for finding out whose keys the token has to be verified
+// with. The errors are those of Verify that need no key, with ErrAlg for an
+// algorithm that is not a constant of this package.
+func UnverifiedPayload(token string) ([]byte, Header, error) {
+	return dissect(token, []Alg{ES256, RS256, PS256, EdDSA})
+}
+
+// dissect does all of Verify that needs no key.
+func dissect(token string, allowed []Alg) (payload []byte, header Header, err error) {
 	// Lengths and dots first: junk costs no allocation. A base64 decoder of Go
 	// skips line ends even when strict.
 	if len(token) > MaxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
 		return nil, Header{}, ErrMalformed
 	}
 	head, rest, _ := strings.Cut(token, ".")
-	payload, signature, _ := strings.Cut(rest, ".")
+	middle, signature, _ := strings.Cut(rest, ".")
 
-	header, err := parseHeader(head, allowed)
-	if err != nil {
+	if header, err = parseHeader(head, allowed); err != nil {
 		return nil, Header{}, err
 	}
 	// go-jose's decoder takes stray bits in a last character; ours does not.
-	for _, segment := range []string{payload, signature} {
-		if _, err := b64.DecodeString(segment); err != nil || segment == "" {
-			return nil, Header{}, ErrMalformed
-		}
+	if _, err := b64.DecodeString(signature); err != nil || signature == "" {
+		return nil, Header{}, ErrMalformed
 	}
-	key, ok := find(header.KID, header.Alg)
-	if !ok || key.key == nil || key.Alg != header.Alg {
-		return nil, Header{}, ErrUnknownKey
+	if payload, err = b64.DecodeString(middle); err != nil || middle == "" {
+		return nil, Header{}, ErrMalformed
 	}
+	return payload, header, nil
+}
+
+// verify judges the signature of a dissected token by the first of the keys that
+// fits.
+func verify(token string, header Header, keys ...crypto.PublicKey) ([]byte, Header, error) {
 	jws, err := gojose.ParseSignedCompact(token, []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(header.Alg)})
 	if err != nil {
 		return nil, Header{}, ErrMalformed
 	}
-	verified, err := jws.Verify(key.key)
-	if err != nil {
-		return nil, Header{}, ErrSignature
+	for _, key := range keys {
+		if payload, err := jws.Verify(key); err == nil {
+			return payload, header, nil
+		}
 	}
-	return verified, header, nil
+	return nil, Header{}, ErrSignature
 }
 
 func parseHeader(segment string, allowed []Alg) (Header, error) {
