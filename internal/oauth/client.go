@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,31 +17,77 @@ type Face string
 // GrantType is a registered grant type.
 type GrantType string
 
-// The grant types of RFC 6749 §4.1 and §6.
+// The grant types of RFC 6749 §4.1, §4.4 and §6.
 const (
 	AuthorizationCode GrantType = "authorization_code"
+	ClientCredentials GrantType = "client_credentials"
 	RefreshToken      GrantType = "refresh_token"
 )
 
-// AuthMethod is how a client authenticates at the token endpoint.
+// AuthMethod is how a client authenticates at the token endpoint (OpenID Connect
+// Core §9).
 type AuthMethod string
 
-// AuthNone marks a public client (RFC 7591 §2).
-const AuthNone AuthMethod = "none"
+// The methods. AuthNone marks a public client (RFC 7591 §2).
+const (
+	AuthNone          AuthMethod = "none"
+	AuthSecretBasic   AuthMethod = "client_secret_basic"
+	AuthSecretPost    AuthMethod = "client_secret_post"
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt"
+)
+
+// AuthMethods are those that there are.
+var AuthMethods = []AuthMethod{AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT, AuthNone}
+
+// SubjectType is how a user is called to a client (OpenID Connect Core §8).
+type SubjectType string
+
+// The subject types.
+const (
+	SubjectPublic   SubjectType = "public"
+	SubjectPairwise SubjectType = "pairwise"
+)
 
 // Client is a registered client (RFC 6749 §2): its metadata by the names of
-// RFC 7591 §2, and its policy by the project's. The JSON form is the same in
-// seed files, in the database and on the wire.
+// RFC 7591 §2 and OpenID Connect Registration §2, and its policy by the project's.
+// The JSON form is the same in seed files, in the database and on the wire.
 type Client struct {
-	ID           string      `json:"client_id"`
-	Name         string      `json:"client_name,omitempty"`
-	LogoURI      string      `json:"logo_uri,omitempty"`
-	PolicyURI    string      `json:"policy_uri,omitempty"`
-	TermsURI     string      `json:"tos_uri,omitempty"`
-	RedirectURIs []string    `json:"redirect_uris,omitempty"`
-	GrantTypes   []GrantType `json:"grant_types,omitempty"`
-	AuthMethod   AuthMethod  `json:"token_endpoint_auth_method,omitempty"`
-	Scope        string      `json:"scope,omitempty"`
+	ID                     string      `json:"client_id"`
+	Name                   string      `json:"client_name,omitempty"`
+	ApplicationType        string      `json:"application_type,omitempty"` // web or native; "" = web
+	URI                    string      `json:"client_uri,omitempty"`
+	LogoURI                string      `json:"logo_uri,omitempty"`
+	PolicyURI              string      `json:"policy_uri,omitempty"`
+	TermsURI               string      `json:"tos_uri,omitempty"`
+	Contacts               []string    `json:"contacts,omitempty"`
+	RedirectURIs           []string    `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs []string    `json:"post_logout_redirect_uris,omitempty"`
+	GrantTypes             []GrantType `json:"grant_types,omitempty"`
+	ResponseTypes          []string    `json:"response_types,omitempty"`
+	Scope                  string      `json:"scope,omitempty"`
+
+	AuthMethod     AuthMethod      `json:"token_endpoint_auth_method,omitempty"`
+	AuthSigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty"` // "" = any
+	JWKSURI        string          `json:"jwks_uri,omitempty"`
+	JWKS           json.RawMessage `json:"jwks,omitempty"`
+
+	SubjectType         SubjectType `json:"subject_type,omitempty"` // "" = public
+	SectorIdentifierURI string      `json:"sector_identifier_uri,omitempty"`
+	IDTokenAlg          string      `json:"id_token_signed_response_alg,omitempty"` // "" = RS256
+	UserinfoAlg         string      `json:"userinfo_signed_response_alg,omitempty"` // "" = not signed
+	RequestObjectAlg    string      `json:"request_object_signing_alg,omitempty"`   // "" = any
+	RequestURIs         []string    `json:"request_uris,omitempty"`
+
+	DefaultMaxAge     *int64   `json:"default_max_age,omitempty"` // seconds
+	RequireAuthTime   bool     `json:"require_auth_time,omitempty"`
+	DefaultACRValues  []string `json:"default_acr_values,omitempty"`
+	InitiateLoginURI  string   `json:"initiate_login_uri,omitempty"`
+	BackchannelLogout string   `json:"backchannel_logout_uri,omitempty"`
+	BackchannelSID    bool     `json:"backchannel_logout_session_required,omitempty"`
+
+	SoftwareID      string `json:"software_id,omitempty"`
+	SoftwareVersion string `json:"software_version,omitempty"`
+
 	Policy
 }
 
@@ -58,9 +106,21 @@ type Policy struct {
 	// AnonymousProfile: codes are born without a user and without a row; the
 	// subject is a profile that comes to be by redemption.
 	AnonymousProfile bool `json:"anonymous_profile,omitempty"`
+	// RequirePAR: authorization requests must be pushed first (RFC 9126 §5).
+	RequirePAR bool `json:"require_par,omitempty"`
+	// IDTokenProfileClaims: the claims of the granted scope stand in the ID token,
+	// too, for clients that never ask userinfo.
+	IDTokenProfileClaims bool `json:"id_token_profile_claims,omitempty"`
+	// Resources are what the client may ask for access tokens for (RFC 8707),
+	// beside those that are known to the whole issuer.
+	Resources []string `json:"resources,omitempty"`
 	// SilentCrossSite: pages of the client may embed a frame that renews tokens
 	// by a cookie that other sites' frames get as well.
 	SilentCrossSite bool `json:"silent_cross_site,omitempty"`
+
+	// AccessTokenAlg signs the access tokens: "" = ES256, or RS256 for resource servers
+	// that know no other.
+	AccessTokenAlg string `json:"access_token_signed_response_alg,omitempty"`
 
 	AccessTokenLifetime     int64 `json:"access_token_lifetime"`
 	RefreshIdleLifetime     int64 `json:"refresh_idle_lifetime"`
@@ -83,6 +143,44 @@ func PublicPolicy() Policy {
 		RequirePKCE:          true,
 		AccessTokenLifetime:  3600,
 		RefreshIdleLifetime:  14 * 24 * 3600,
+	}
+}
+
+// ConfidentialPolicy is the default of clients that authenticate: their refresh
+// tokens are of no use to a thief, so they need not rotate.
+func ConfidentialPolicy() Policy {
+	p := PublicPolicy()
+	p.RefreshTokenRotation = false
+	return p
+}
+
+// DefaultPolicy is the policy of clients of an authentication method.
+func DefaultPolicy(m AuthMethod) Policy {
+	if m == AuthNone {
+		return PublicPolicy()
+	}
+	return ConfidentialPolicy()
+}
+
+// DefaultScope is what a client may ask for that has not said.
+const DefaultScope = "address email offline_access openid phone profile"
+
+// Complete fills in what a client has left out of its metadata (RFC 7591 §2,
+// OpenID Connect Registration §2), but for its policy. Refresh tokens are among the
+// grant types, though RFC 7591 has the code alone: those of a client that never
+// looks at them harm nobody.
+func (c *Client) Complete() {
+	if c.AuthMethod == "" {
+		c.AuthMethod = AuthSecretBasic
+	}
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []GrantType{AuthorizationCode, RefreshToken}
+	}
+	if len(c.ResponseTypes) == 0 && c.Allows(AuthorizationCode) {
+		c.ResponseTypes = []string{"code"}
+	}
+	if c.Scope == "" {
+		c.Scope = DefaultScope
 	}
 }
 
@@ -128,7 +226,7 @@ func (w *RetryWindow) UnmarshalJSON(b []byte) error {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
-		return fmt.Errorf(`refresh_retry_window: want a duration like "30s", or "until_used", got %q`, s)
+		return fmt.Errorf(`refresh_retry_window: want a duration like "30s", or "until_used", got %.100q`, s)
 	}
 	*w = RetryWindow(d)
 	return nil
@@ -137,56 +235,40 @@ func (w *RetryWindow) UnmarshalJSON(b []byte) error {
 // Allows reports whether the client may use the grant type.
 func (c *Client) Allows(g GrantType) bool { return slices.Contains(c.GrantTypes, g) }
 
-// Check joins everything that is wrong with a client that is to be registered.
-func (c *Client) Check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := CheckClientID(c.ID); err != nil {
-		errs = append(errs, err)
-	}
-	for _, u := range c.RedirectURIs {
-		if err := CheckRedirectURI(u); err != nil {
-			bad("redirect_uris: %q: %w", u, err)
-		}
-		if u == URNAuto && !c.AnonymousProfile {
-			bad("redirect_uris: %q is for clients of anonymous profiles", u)
-		}
-	}
-	for _, g := range c.GrantTypes {
-		if g != AuthorizationCode && g != RefreshToken {
-			bad("grant_types: %q is not supported", g)
-		}
-	}
-	if c.AuthMethod != AuthNone {
-		bad(`token_endpoint_auth_method: want "none", got %q`, c.AuthMethod)
-	}
-	if _, err := ParseScope(c.Scope); err != nil {
-		bad("scope: %w", err)
-	}
-	if c.OnReplay != EndGrant && c.OnReplay != RefuseReplay {
-		bad(`on_replay: want "end" or "refuse", got %q`, c.OnReplay)
-	}
-	if c.AccessTokenLifetime <= 0 || c.AccessTokenLifetime > maxLifetime {
-		bad("access_token_lifetime: want seconds, more than 0 and at most ten years, got %d", c.AccessTokenLifetime)
-	}
-	for name, seconds := range map[string]int64{"refresh_idle_lifetime": c.RefreshIdleLifetime, "refresh_absolute_lifetime": c.RefreshAbsoluteLifetime} {
-		if seconds < 0 || seconds > maxLifetime {
-			bad("%s: want seconds, 0 = none, at most ten years, got %d", name, seconds)
-		}
-	}
-	return errors.Join(errs...)
-}
+// Public reports whether the client has nothing to authenticate with.
+func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
+
+// HasSecret reports whether the client authenticates by a secret. Whether it stands
+// in the header or in the body is the library's choice more often than the
+// client's, and no difference to anybody: both are taken.
+func (c *Client) HasSecret() bool { return c.AuthMethod.Secret() }
+
+// Secret reports whether it is one of the two methods by a secret.
+func (m AuthMethod) Secret() bool { return m == AuthSecretBasic || m == AuthSecretPost }
 
 // CheckClientID accepts visible ASCII of 1 to 255 characters (RFC 6749 A.1
 // would also take a space).
 func CheckClientID(id string) error {
 	if id == "" || len(id) > 255 {
-		return errors.New("client_id: want 1 to 255 characters")
+		return errors.New("want 1 to 255 characters")
 	}
-	for i := range len(id) {
-		if id[i] <= 0x20 || id[i] >= 0x7f {
-			return errors.New("client_id: want visible ASCII only")
-		}
+	if !visible(id) {
+		return errors.New("want visible ASCII only")
 	}
 	return nil
+}
+
+// MemberNames are the JSON names of a client's members, in their order.
+func MemberNames() []string { return append(jsonNames(reflect.TypeFor[Client]()), PolicyNames()...) }
+
+// PolicyNames are those of its policy, which is the operator's to say.
+func PolicyNames() []string { return jsonNames(reflect.TypeFor[Policy]()) }
+
+func jsonNames(t reflect.Type) (names []string) {
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -14,15 +14,19 @@ import (
 const URNAuto = "urn:ietf:wg:oauth:2.0:oob:auto"
 
 // CheckRedirectURI says what is wrong with a redirect URI that is to be
-// registered; nil if nothing is. Requests are compared with registered URIs as
-// bytes, so only spellings that a browser would print unchanged may be
-// registered: a scheme and host in lower case, no userinfo, no fragment
+// registered; nil if nothing is. It may have a query; where a face builds
+// addresses in a way of its own it must not, see Bare. Requests are compared with
+// registered URIs as bytes, so only spellings that a browser would print unchanged
+// may be registered: a scheme and host in lower case, no userinfo, no fragment
 // (RFC 6749 §3.1.2), no default port, no dot segments, nothing encoded.
 func CheckRedirectURI(s string) error {
 	if s == URNAuto {
 		return nil
 	}
-	if len(s) > 2048 {
+	if privateUse(s) {
+		return nil
+	}
+	if len(s) > maxURI {
 		return errors.New("a redirect URI must be at most 2048 characters")
 	}
 	for i := range len(s) {
@@ -37,8 +41,8 @@ func CheckRedirectURI(s string) error {
 	switch {
 	case u.User != nil:
 		return errors.New("a redirect URI must not contain user information")
-	case u.RawQuery != "" || u.ForceQuery:
-		return errors.New("a redirect URI must not have a query")
+	case u.ForceQuery:
+		return errors.New("a redirect URI must not end in an empty query")
 	case u.Host != strings.ToLower(u.Host) || !strings.HasPrefix(s, u.Scheme+"://"):
 		return errors.New("a redirect URI must have its scheme and host in lower case")
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80", strings.HasSuffix(u.Host, ":"):
@@ -58,14 +62,52 @@ func CheckRedirectURI(s string) error {
 	return nil
 }
 
+// Bare reports whether a redirect URI has no query.
+func Bare(s string) bool { return !strings.Contains(s, "?") }
+
+// privateUse: the redirect URI of a native app by a scheme of its own, a domain
+// name in reverse, like com.example.app:/callback (RFC 8252 §7.1).
+func privateUse(s string) bool {
+	scheme, rest, ok := strings.Cut(s, ":")
+	labels := strings.Split(scheme, ".")
+	if !ok || len(labels) < 2 || slices.Contains(labels, "") || len(s) > 255 || !strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, "//") {
+		return false
+	}
+	return strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" && scheme[0] >= 'a' && scheme[0] <= 'z' &&
+		strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/") == ""
+}
+
+// MatchRedirectURI compares a request's redirect URI with a registered one: byte
+// for byte, but for the port of a loopback address that was registered without
+// one, since a native app takes what is free (RFC 8252 §7.3).
+func MatchRedirectURI(registered, requested string) bool {
+	if registered == requested {
+		return true
+	}
+	for _, host := range []string{"http://127.0.0.1", "http://[::1]"} {
+		path, ok := strings.CutPrefix(registered, host)
+		rest, also := strings.CutPrefix(requested, host+":")
+		if !ok || !also || strings.HasPrefix(path, ":") {
+			continue
+		}
+		port, tail := rest, ""
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			port, tail = rest[:i], rest[i:]
+		}
+		return tail == path && canonicalPort(port)
+	}
+	return false
+}
+
 // canonicalHost: a browser rewrites other spellings of an IP address (0x7f.1,
-// 127.1), and takes a name whose last label is a number for one.
+// 127.1), and takes a name whose last label is a number for one. Hosts stand in
+// Content-Security-Policy, where a semicolon would begin another directive.
 func canonicalHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.String() == host && !ip.Is4In6() && ip.Zone() == ""
 	}
 	labels := strings.Split(host, ".")
-	if slices.Contains(labels, "") {
+	if slices.Contains(labels, "") || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 		return false
 	}
 	last := labels[len(labels)-1]
@@ -94,6 +136,14 @@ func Origin(redirectURI string) string {
 	if !ok {
 		return ""
 	}
-	host, _, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return scheme + "://" + rest
+}
+
+// LoopbackURI reports whether a URI is of this machine.
+func LoopbackURI(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && loopback(u.Hostname())
 }

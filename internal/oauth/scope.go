@@ -10,6 +10,12 @@ import (
 // separated by one space (RFC 6749 §3.3). The zero value is the empty scope.
 type Scope string
 
+// The scope tokens that mean something here (OpenID Connect Core §5.4, §11).
+const (
+	OpenID        = "openid"
+	OfflineAccess = "offline_access"
+)
+
 const maxScope = 1024
 
 // ParseScope reads a scope parameter; order and repeats do not matter.
@@ -54,4 +60,21 @@ func (s Scope) Within(other Scope) bool {
 func (s Scope) Has(token string) bool {
 	_, ok := slices.BinarySearch(s.Tokens(), token)
 	return ok
+}
+
+// Without is s less a token.
+func (s Scope) Without(token string) Scope {
+	return Scope(strings.Join(slices.DeleteFunc(s.Tokens(), func(t string) bool { return t == token }), " "))
+}
+
+// Common is every token of both s and other.
+func (s Scope) Common(other Scope) Scope {
+	return Scope(strings.Join(slices.DeleteFunc(s.Tokens(), func(t string) bool { return !other.Has(t) }), " "))
+}
+
+// Union is every token of s or other.
+func (s Scope) Union(other Scope) Scope {
+	all := append(s.Tokens(), other.Tokens()...)
+	slices.Sort(all)
+	return Scope(strings.Join(slices.Compact(all), " "))
 }

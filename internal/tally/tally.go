@@ -42,9 +42,17 @@ var (
 	// SilentSession is the cookie that names the same sign-in where a page of
 	// another site embeds one of ours. It is good for nothing else.
 	SilentSession = Kind{prefix: "tsi"}
+	// PushedRequest is the handle of a pushed authorization request (RFC 9126).
+	PushedRequest = Kind{prefix: "tsp"}
+	// Registration is what a client reads and deletes its registration with
+	// (RFC 7592); the client's id follows from its secret.
+	Registration = Kind{prefix: "tsg"}
+	// InitialAccess lets its holder register clients (RFC 7591 §3); the body is
+	// when it ends.
+	InitialAccess = Kind{prefix: "tsn", body: 8}
 )
 
-var kinds = []Kind{Code, Refresh, AnonymousCode, MailLink, Session, SilentSession}
+var kinds = []Kind{Code, Refresh, AnonymousCode, MailLink, Session, SilentSession, PushedRequest, Registration, InitialAccess}
 
 // Secret is the half of the stick that only the holder has.
 type Secret [16]byte
@@ -184,6 +192,12 @@ func (k Kind) String() string {
 		return "session"
 	case SilentSession:
 		return "silent session"
+	case PushedRequest:
+		return "request_uri"
+	case Registration:
+		return "registration access token"
+	case InitialAccess:
+		return "initial access token"
 	}
 	return k.prefix
 }
