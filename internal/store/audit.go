@@ -13,6 +13,7 @@ const (
 	AuditEnd         AuditKind = "grant.ended"
 	AuditAhead       AuditKind = "grant.ahead" // the store had lost commits
 	AuditUserChanged AuditKind = "user.changed"
+	AuditClient      AuditKind = "client.changed"
 )
 
 // AuditEvent is one line of the audit, written in the transaction of the intent

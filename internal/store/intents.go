@@ -16,11 +16,12 @@ const (
 	Revoked  // the grant has ended
 	Refused  // the user may not sign in (any more): disabled, or a newer credential
 	Taken    // the name belongs to somebody else
+	Reused   // the client's assertion was used before; nothing else was looked at
 )
 
 var outcomes = [...]string{
 	Done: "done", Retried: "retried", Ahead: "ahead", Unknown: "unknown", Expired: "expired",
-	Spent: "spent", Replayed: "replayed", Revoked: "revoked", Refused: "refused", Taken: "taken",
+	Spent: "spent", Replayed: "replayed", Revoked: "revoked", Refused: "refused", Taken: "taken", Reused: "reused",
 }
 
 func (o Outcome) String() string {
@@ -45,13 +46,82 @@ type Trace struct {
 // must be the user's, unended and unexpired. Writes one audit event.
 //
 // A birth without a session is a sign-in of its own: it also forgets the failed
-// guesses and remembers Address as known.
+// guesses and remembers Address as known. Session is the one that is asked for
+// where the grant itself does not end with it.
+//
+// Where the user has agreed just now, Consent is written; where he agreed before,
+// it must still be there as it was seen, or else Refused. A pushed request must be
+// unspent, or else Spent; it is spent, whatever its age: that is judged where it
+// begins.
 type Birth struct {
 	Grant             Grant
+	Session           SessionID // zero = Grant.Session
 	CredentialVersion int64
-	Address           Hash // zero = not told
+	Address           Hash     // zero = not told
+	Consent           *Consent // nil: the face asks for none
+	Agreed            bool     // Consent was given just now
+	Request           RequestID
 	Now               Time
 	Trace             Trace
+}
+
+// Spend asks to spend something that may be used once: the jti of a client's
+// assertion (RFC 7523 §3). The zero value spends nothing.
+type Spend struct {
+	ID        Hash
+	ExpiresAt Time // it can be forgotten then
+	Now       Time
+}
+
+// PushRequest asks to keep an authorization request.
+type PushRequest struct {
+	Request   Request
+	PerClient int // of the client's requests that are neither used nor expired
+	Assertion Spend
+	Now       Time
+}
+
+// RegisterClient asks for a new client. Secret is nil for one without. Writes one
+// audit event.
+type RegisterClient struct {
+	Client Client
+	Secret *ClientSecret
+	Most   int // clients that registered themselves
+	Now    Time
+	Trace  Trace
+}
+
+// DeleteClient asks to erase a client. Writes one audit event, and one for each
+// grant that it ends.
+type DeleteClient struct {
+	ClientID string
+	Now      Time
+	Trace    Trace
+}
+
+// WithdrawConsent asks to take back what a user has let a client have.
+type WithdrawConsent struct {
+	User     UserID
+	ClientID string
+	Now      Time
+	Trace    Trace
+}
+
+// AttemptNotice asks to try a notice. Attempts is what the worker has seen.
+type AttemptNotice struct {
+	Browser       SessionID
+	ClientID      string
+	Attempts      int64
+	NextAttemptAt Time // should this worker die
+}
+
+// FinishNotice tells what came of an attempt.
+type FinishNotice struct {
+	Browser       SessionID
+	ClientID      string
+	Error         string // "" = told
+	NextAttemptAt Time   // of a failed one; 0 = give up
+	Now           Time
 }
 
 // Redeem asks to spend the code of a grant: it must be unspent, unexpired and
@@ -75,7 +145,10 @@ type Redeem struct {
 	EndOnReplay bool
 	// Report writes an audit event if Replayed, though the grant does not end.
 	Report bool
-	Trace  Trace
+	// Assertion is spent first of all, whatever comes of the rest; Reused if it was
+	// spent before.
+	Assertion Spend
+	Trace     Trace
 }
 
 // Redeemed is what came of Redeem and RedeemAnonymous.
@@ -134,6 +207,7 @@ type Rotate struct {
 	UntilUsed    bool
 	EndOnReplay  bool
 	Report       bool
+	Assertion    Spend // as for Redeem
 	Trace        Trace
 }
 

@@ -19,6 +19,9 @@ type Sessions interface {
 	// the same browser, and the grants that end with them. Done, Revoked (it had
 	// ended already), Unknown.
 	EndSession(context.Context, EndSession) (Outcome, error)
+	// SessionsOf lists a user's sessions that have neither ended nor expired, oldest
+	// first.
+	SessionsOf(ctx context.Context, user UserID, now Time) ([]Session, error)
 }
 
 // People are the intents of a user's own life.

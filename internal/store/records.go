@@ -22,13 +22,22 @@ type Birthright struct {
 	AuthTime Time
 	// Session is set only where the grant ends with it.
 	Session SessionID
-	// RedirectURI is what the code is bound to, in the form the face compares.
+	// RedirectURI is what the code is bound to, in the form the face compares; ""
+	// where the authorization request named none.
 	RedirectURI string
 	// CodeChallenge is what the code is bound to, if HasChallenge.
 	CodeChallenge oauth.CodeChallenge
 	HasChallenge  bool
 	// StateHash is the SHA-256 of the state that the code is bound to; zero = none.
 	StateHash Hash
+	// Resources are what its access tokens are for (RFC 8707); empty = not said.
+	Resources oauth.Resources
+	// Claims is the claims parameter that it was asked for with (OIDC Core §5.5),
+	// as canonical JSON; "" = none.
+	Claims string
+	// Browser is the browser that it was born in, also where it outlives the
+	// session: ID tokens name it as sid. Zero where there was none.
+	Browser SessionID
 
 	CreatedAt         Time
 	CodeExpiresAt     Time
@@ -58,16 +67,65 @@ const (
 	WhyCredential      Why = "credential changed"
 	WhySessionEnded    Why = "session ended"
 	WhyUserDeleted     Why = "user deleted"
+	WhyConsent         Why = "consent withdrawn"
+	WhyClientDeleted   Why = "client deleted"
 )
 
 // Client is a client as it is stored.
 type Client struct {
 	oauth.Client
 	Face       oauth.Face
-	Source     string // "file" (read-only to CLI and API), "dev", "api"
+	Source     string // "file" (read-only to CLI and API), "dev", "api", SelfRegistered
 	DisabledAt Time
 	CreatedAt  Time
 	UpdatedAt  Time
+	// Secrets are read only, oldest first; see PutClientSecret.
+	Secrets []ClientSecret
+}
+
+// SelfRegistered is the source of clients that came by dynamic registration.
+const SelfRegistered = "registration"
+
+// ClientSecret is one of the secrets that a client may authenticate with; several
+// are alive while one takes the place of another.
+type ClientSecret struct {
+	ClientID  string
+	Hash      Hash // see the engine; never the secret
+	CreatedAt Time
+	ExpiresAt Time // 0 = never
+}
+
+// Consent is what a user has let a client have.
+type Consent struct {
+	User      UserID
+	ClientID  string
+	Scope     oauth.Scope // all that was ever agreed to
+	Resources oauth.Resources
+	Claims    string // names of claims, sorted, separated by spaces
+	GivenAt   Time   // the last time
+}
+
+// Request is an authorization request that was pushed (RFC 9126).
+type Request struct {
+	ID        RequestID
+	ClientID  string
+	Params    []byte // one JSON object of strings
+	CreatedAt Time
+	ExpiresAt Time // cannot be begun with later
+	UsedAt    Time // a grant was born of it
+}
+
+// Notice is a logout that a client is to be told of (OpenID Connect Back-Channel
+// Logout §2.5).
+type Notice struct {
+	Browser       SessionID // the sid of the client's ID tokens
+	ClientID      string
+	Subject       string // the sub of the client's ID tokens
+	CreatedAt     Time
+	NextAttemptAt Time // 0 = nothing left to try
+	Attempts      int64
+	SentAt        Time
+	LastError     string // of the last attempt; never a secret
 }
 
 // APIKey lets a back end read (or write) what belongs to a client.

@@ -33,10 +33,11 @@ type Time = int64
 
 // The ids are random, or hashes of something random; none is ever used again.
 type (
-	IssuerID [16]byte
-	GrantID  [16]byte
-	UserID   [16]byte
-	TenantID [16]byte
+	IssuerID  [16]byte
+	GrantID   [16]byte
+	UserID    [16]byte
+	TenantID  [16]byte
+	RequestID [16]byte
 )
 
 // Store is one issuer's part of a database. Every method is safe for concurrent
@@ -46,11 +47,14 @@ type Store interface {
 	Issuer() IssuerID
 
 	Grants
+	Requests
 	Clients
 	Users
 	Sessions
+	Consents
 	People
 	Outbox
+	Notices
 	Keys
 
 	// Ready reports whether the store can commit now; nil is yes.
@@ -72,6 +76,9 @@ type Grants interface {
 	RotateRefresh(context.Context, Rotate) (Rotated, error)
 	// EndGrant revokes a grant. Done, Revoked (it was already), Unknown.
 	EndGrant(context.Context, End) (Outcome, error)
+	// GrantsOf lists a user's grants that are redeemed, not revoked and not
+	// expired, oldest first.
+	GrantsOf(ctx context.Context, user UserID, now Time) ([]Grant, error)
 	// AuditOf lists what happened to a grant, oldest first. What two processes
 	// tell of one millisecond has no order.
 	AuditOf(context.Context, GrantID) ([]AuditEvent, error)
@@ -89,6 +96,48 @@ type Clients interface {
 	APIKey(ctx context.Context, hash Hash) (k APIKey, found bool, err error)
 	// PutAPIKey inserts or replaces an API key and counts the config version up.
 	PutAPIKey(context.Context, APIKey) error
+	// PutClientSecret inserts or replaces a secret by client and hash, and counts
+	// the config version up. It does not ask whether there is such a client.
+	PutClientSecret(context.Context, ClientSecret) error
+	// DeleteClientSecret takes a secret away and counts the config version up.
+	DeleteClientSecret(ctx context.Context, clientID string, hash Hash) error
+	// RegisterClient inserts a client that registers itself. Done; Taken: there is
+	// a client of this id; Refused: there are too many.
+	RegisterClient(context.Context, RegisterClient) (Outcome, error)
+	// DeleteClient erases a client with its secrets, API keys and consents, ends its
+	// grants and counts the config version up. Done, Unknown.
+	DeleteClient(context.Context, DeleteClient) (Outcome, error)
+}
+
+// Requests are what clients send before or beside a grant.
+type Requests interface {
+	// PushRequest inserts a pushed authorization request. Done; Taken: there is one
+	// of this id; Refused: PerClient of the client's are waiting.
+	PushRequest(context.Context, PushRequest) (Outcome, error)
+	Request(ctx context.Context, id RequestID) (r Request, found bool, err error)
+	// Spend spends what may be used once. Done; Spent: it was used before.
+	Spend(context.Context, Spend) (Outcome, error)
+}
+
+// Consents are what users have agreed to.
+type Consents interface {
+	Consent(ctx context.Context, user UserID, clientID string) (c Consent, found bool, err error)
+	// ConsentsOf lists a user's consents by client id.
+	ConsentsOf(context.Context, UserID) ([]Consent, error)
+	// WithdrawConsent forgets a consent and ends every grant of the user for the
+	// client. Done; Unknown: there was neither.
+	WithdrawConsent(context.Context, WithdrawConsent) (Outcome, error)
+}
+
+// Notices are logouts that clients have not been told of yet. They come to be
+// where sessions end; a client is told once for each browser.
+type Notices interface {
+	// DueNotices lists notices that are to be tried now, longest due first.
+	DueNotices(ctx context.Context, now Time, limit int) ([]Notice, error)
+	// AttemptNotice counts an attempt. Done; Taken: another worker has counted it.
+	AttemptNotice(context.Context, AttemptNotice) (Outcome, error)
+	// FinishNotice notes what came of an attempt.
+	FinishNotice(context.Context, FinishNotice) error
 }
 
 // Users are the people.

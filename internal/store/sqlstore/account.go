@@ -218,6 +218,11 @@ func (s *Store) DeleteUser(ctx context.Context, in store.DeleteUser) (store.Outc
 		if err != nil || n == 0 {
 			return store.Unknown, err
 		}
+		// Before the grants, as WithdrawConsent does, so that the two never wait for
+		// each other.
+		if _, err := t.exec(sqlDeleteConsents, s.key, in.User[:]); err != nil {
+			return 0, err
+		}
 		if err := s.endAllOf(t, in.User, in.Now, store.WhyUserDeleted, in.Trace); err != nil {
 			return 0, err
 		}

@@ -19,6 +19,12 @@ func (s *Store) auditUser(t tx, id store.UserID, at store.Time, reason string) e
 	return err
 }
 
+func (s *Store) auditClient(t tx, id string, at store.Time, reason string, trace store.Trace) error {
+	_, err := t.exec(sqlAuditClient, s.key, make([]byte, len(store.GrantID{})), s.db.node, s.db.sequence.Add(1), at,
+		string(store.AuditClient), id, reason, trace.RequestID, trace.IP)
+	return err
+}
+
 // AuditOf lists what happened to a grant, oldest first.
 func (s *Store) AuditOf(ctx context.Context, id store.GrantID) ([]store.AuditEvent, error) {
 	return list(ctx, s, sqlAuditOf, func(r *row) (e store.AuditEvent) {

@@ -13,15 +13,16 @@ import (
 
 // ConfigVersion counts the changes of clients and API keys.
 func (s *Store) ConfigVersion(ctx context.Context) (version int64, err error) {
-	err = s.db.read(ctx, func(t tx) error {
-		r, err := t.one(sqlConfigVersion, s.key)
-		if r == nil || err != nil {
-			return err
-		}
-		version = r.int()
-		return r.err
-	})
+	err = s.db.read(ctx, func(t tx) (err error) { version, err = s.configVersion(t); return err })
 	return version, err
+}
+
+func (s *Store) configVersion(t tx) (int64, error) {
+	r, err := t.one(sqlConfigVersion, s.key)
+	if r == nil || err != nil {
+		return 0, err
+	}
+	return r.int(), r.err
 }
 
 // Client reads a client.
@@ -41,30 +42,49 @@ func (s *Store) ClientsOf(ctx context.Context, face oauth.Face) ([]store.Client,
 	return clients, err
 }
 
-func (s *Store) clients(ctx context.Context, query, arg string) ([]store.Client, error) {
-	var bad error
-	clients, err := list(ctx, s, query, func(r *row) (c store.Client) {
-		c.Face, c.Source = oauth.Face(r.text()), r.text()
-		if err := json.Unmarshal([]byte(r.text()), &c.Client); err != nil && bad == nil {
-			bad = fmt.Errorf("store: a client's metadata: %w", err)
-		}
-		c.DisabledAt, c.CreatedAt, c.UpdatedAt = r.int(), r.int(), r.int()
-		return c
-	}, arg)
-	if err == nil {
-		err = bad
+func (s *Store) clients(ctx context.Context, query, arg string) (clients []store.Client, err error) {
+	err = s.db.read(ctx, func(t tx) error {
+		return t.all(query, func(r *row) error {
+			id := r.text()
+			c := store.Client{Face: oauth.Face(r.text()), Source: r.text()}
+			metadata := r.text()
+			c.DisabledAt, c.CreatedAt, c.UpdatedAt = r.int(), r.int(), r.int()
+			if n := len(clients); n == 0 || clients[n-1].ID != id { // or the same again, beside another secret
+				if err := json.Unmarshal([]byte(metadata), &c.Client); err != nil {
+					return fmt.Errorf("a client's metadata: %w", err)
+				}
+				clients = append(clients, c)
+			}
+			if hash := r.hashOrNull(); hash != (store.Hash{}) {
+				last := &clients[len(clients)-1]
+				last.Secrets = append(last.Secrets, store.ClientSecret{ClientID: id, Hash: hash, CreatedAt: r.int(), ExpiresAt: r.int()})
+			}
+			return r.err
+		}, s.key, arg)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return clients, err
+	return clients, nil
 }
 
 // PutClient inserts or replaces a client and counts the config version up.
 func (s *Store) PutClient(ctx context.Context, c store.Client) error {
+	args, err := s.clientRow(c)
+	if err != nil {
+		return err
+	}
+	return s.configure(ctx, sqlPutClient, args...)
+}
+
+// clientRow is the row of a client as arguments of the statements that write it.
+func (s *Store) clientRow(c store.Client) ([]any, error) {
 	metadata, err := json.Marshal(c.Client)
 	if err != nil {
-		return fmt.Errorf("store: client %q: %w", c.ID, err)
+		return nil, fmt.Errorf("store: client %q: %w", c.ID, err)
 	}
-	return s.configure(ctx, sqlPutClient, s.key, c.ID, string(c.Face), c.Source, string(metadata),
-		c.DisabledAt, c.CreatedAt, c.UpdatedAt)
+	return []any{s.key, c.ID, string(c.Face), c.Source, string(metadata),
+		c.DisabledAt, c.CreatedAt, c.UpdatedAt, c.BackchannelLogout}, nil
 }
 
 // APIKey reads an API key.

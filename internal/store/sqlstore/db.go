@@ -20,6 +20,7 @@ import (
 // Config says which database to open.
 type Config struct {
 	Path string // SQLite file
+	URL  string // PostgreSQL, postgres://…; takes the place of Path
 	// WrapConnector lets a test stand between the store and the driver; nil = none.
 	WrapConnector func(driver.Connector) driver.Connector
 	Log           *slog.Logger // nil = discard
@@ -53,13 +54,20 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	b, err := openSQLite(ctx, cfg)
+	b, err := openBackend(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	var node [8]byte
 	_, _ = rand.Read(node[:]) // never fails
 	return &DB{backend: b, node: int64(binary.BigEndian.Uint64(node[:]) >> 1)}, nil
+}
+
+func openBackend(ctx context.Context, cfg Config) (backend, error) {
+	if cfg.URL != "" {
+		return openPostgres(ctx, cfg)
+	}
+	return openSQLite(ctx, cfg)
 }
 
 // Close finishes what is queued, commits it and leaves one file without a WAL.
@@ -120,6 +128,7 @@ func (s *Store) Ready(ctx context.Context) error {
 var (
 	errTaken   = errors.New("taken")
 	errRefused = errors.New("refused")
+	errSpent   = errors.New("spent")
 )
 
 // undone turns the error of an undone intent into its outcome.
@@ -129,6 +138,8 @@ func undone(err error) (store.Outcome, error) {
 		return store.Taken, nil
 	case errors.Is(err, errRefused):
 		return store.Refused, nil
+	case errors.Is(err, errSpent):
+		return store.Spent, nil
 	case err != nil:
 		return 0, err
 	}

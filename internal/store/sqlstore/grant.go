@@ -31,60 +31,9 @@ func (s *Store) Grant(ctx context.Context, id store.GrantID) (g store.Grant, fou
 	return g, found, nil
 }
 
-// Birth inserts a grant for a user who has just proved who he is. Taken if there
-// is a grant of this id; then nothing changes.
-func (s *Store) Birth(ctx context.Context, b store.Birth) (store.Outcome, error) {
-	err := s.db.write(ctx, func(t tx) error {
-		if ok, err := s.mayBear(t, b); err != nil {
-			return err
-		} else if !ok {
-			return errRefused
-		}
-		if _, born, err := s.insert(t, &b.Grant); err != nil {
-			return err
-		} else if !born {
-			return errTaken
-		}
-		return s.audit(t, b.Grant.ID, b.Now, store.AuditBirth, "", b.Trace)
-	})
-	return undone(err)
-}
-
-// mayBear writes the rows that a birth hangs on, first of all: whoever ends one
-// of them comes before and refuses the birth, or after and ends it.
-func (s *Store) mayBear(t tx, b store.Birth) (bool, error) {
-	if b.Grant.Session == (store.SessionID{}) {
-		return s.signIn(t, b.Grant.User, b.CredentialVersion, b.Address, b.Now)
-	}
-	n, err := t.exec(sqlSignIn, s.key, b.Grant.User[:], b.Now, b.CredentialVersion)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	n, err = t.exec(sqlHoldSession, s.key, b.Grant.Session[:], b.Grant.User[:], b.Now)
-	return n != 0, err
-}
-
-// insert reports whether the row is new, and if so the config version.
-func (s *Store) insert(t tx, g *store.Grant) (config int64, born bool, err error) {
-	var user, challenge any = nil, []byte{}
-	if g.User != (store.UserID{}) {
-		user = g.User[:]
-	}
-	if g.HasChallenge {
-		challenge = g.CodeChallenge[:]
-	}
-	var session any
-	if g.Session != (store.SessionID{}) {
-		session = g.Session[:]
-	}
-	r, err := t.one(sqlInsertGrant, s.key,
-		g.ID[:], g.ClientID, g.Subject, user, string(g.Scope), g.Nonce, g.AuthTime, g.RedirectURI, challenge,
-		g.CreatedAt, g.CodeExpiresAt, g.AbsoluteExpiresAt, session, hashOrNull(g.StateHash),
-		g.RedeemedAt, int64(g.Generation), int64(g.MACKey), g.RotatedAt, g.IdleExpiresAt, g.RevokedAt, string(g.RevokedWhy))
-	if r == nil || err != nil {
-		return 0, false, err
-	}
-	return r.int(), true, r.err
+// GrantsOf lists a user's grants that are alive, oldest first.
+func (s *Store) GrantsOf(ctx context.Context, user store.UserID, now store.Time) ([]store.Grant, error) {
+	return list(ctx, s, sqlGrantsOf, scanGrant, user[:], now)
 }
 
 // RedeemCode spends the code of a grant.
@@ -93,6 +42,9 @@ func (s *Store) RedeemCode(ctx context.Context, in store.Redeem) (out store.Rede
 		return out, err
 	}
 	return intent(ctx, s, func(t tx) (store.Redeemed, error) {
+		if config, reused, err := s.reused(t, in.Assertion); err != nil || reused {
+			return store.Redeemed{Outcome: store.Reused, ConfigVersion: config}, err
+		}
 		r, err := t.one(sqlRedeem, s.key, in.Grant[:], in.Now, int64(in.MACKey), in.IdleExpiresAt)
 		if err != nil {
 			return store.Redeemed{}, err
@@ -241,11 +193,8 @@ func (s *Store) state(t tx, id store.GrantID) (g grantState, err error) {
 		return g, err
 	}
 	if r == nil {
-		if r, err = t.one(sqlConfigVersion, s.key); r == nil || err != nil {
-			return g, err
-		}
-		g.configVersion = r.int()
-		return g, r.err
+		g.configVersion, err = s.configVersion(t)
+		return g, err
 	}
 	g.found, g.GrantState = true, scanGrantState(r)
 	g.absoluteExpiresAt, g.configVersion = r.int(), r.int()
@@ -260,6 +209,7 @@ func scanGrant(r *row) (g store.Grant) {
 	}
 	g.CreatedAt, g.CodeExpiresAt, g.AbsoluteExpiresAt = r.int(), r.int(), r.int()
 	g.Session, g.StateHash = r.idOrNull(), r.hashOrNull()
+	g.Resources, g.Claims, g.Browser = oauth.Resources(r.text()), r.text(), r.idOrNull()
 	g.GrantState = scanGrantState(r)
 	return g
 }

@@ -51,6 +51,21 @@ func TestIntentsHaveATime(t *testing.T) {
 	if out, err := s.RotateRefresh(t.Context(), store.Rotate{Grant: id}); err == nil {
 		t.Errorf("RotateRefresh = %v, want an error", out)
 	}
+	for name, ask := range map[string]func() (store.Outcome, error){
+		"Birth": func() (store.Outcome, error) {
+			b := birth("b")
+			b.Now = 0
+			return s.Birth(t.Context(), b)
+		},
+		"PushRequest":     func() (store.Outcome, error) { return s.PushRequest(t.Context(), store.PushRequest{PerClient: 1}) },
+		"RegisterClient":  func() (store.Outcome, error) { return s.RegisterClient(t.Context(), store.RegisterClient{Most: 1}) },
+		"DeleteClient":    func() (store.Outcome, error) { return s.DeleteClient(t.Context(), store.DeleteClient{}) },
+		"WithdrawConsent": func() (store.Outcome, error) { return s.WithdrawConsent(t.Context(), store.WithdrawConsent{}) },
+	} {
+		if out, err := ask(); err == nil {
+			t.Errorf("%s = %v, want an error", name, out)
+		}
+	}
 	disabled := ann
 	disabled.UpdatedAt, disabled.DisabledAt = 0, t0
 	if out, err := s.PutUser(t.Context(), disabled); err == nil {

@@ -23,15 +23,16 @@ func (s *Store) RequestMail(ctx context.Context, in store.RequestMail) (store.Ou
 			return store.Unknown, err
 		}
 		r.id()
-		in.Mail.Recipient = r.text()
+		m := in.Mail
+		m.Recipient = r.text() // as the user has written it
 		if r.err != nil {
 			return 0, r.err
 		}
-		full, err := s.mailsAreMany(t, in.Mail, in.PerHour, in.Now)
+		full, err := s.mailsAreMany(t, m, in.PerHour, in.Now)
 		if err != nil || full {
 			return store.Refused, err
 		}
-		return store.Done, s.insertMail(t, in.Mail, id)
+		return store.Done, s.insertMail(t, m, id)
 	})
 }
 

@@ -25,7 +25,7 @@ const (
 // decided who is the one that redeems or rotates.
 const (
 	grantColumns = `id, client_id, subject, "user", scope, nonce, auth_time, redirect_uri, code_challenge,
-		created_at, code_expires_at, absolute_expires_at, session, state_hash,
+		created_at, code_expires_at, absolute_expires_at, session, state_hash, resources, claims, browser,
 		redeemed_at, generation, mac_key, rotated_at, idle_expires_at, revoked_at, revoked_why`
 
 	sqlGrant = `SELECT ` + grantColumns + ` FROM "grant" WHERE issuer = $1 AND id = $2`
@@ -34,7 +34,8 @@ const (
 		absolute_expires_at, ` + configVersion + ` FROM "grant" WHERE issuer = $1 AND id = $2`
 
 	sqlInsertGrant = `INSERT INTO "grant" (issuer, ` + grantColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+			$23, $24, $25)
 		ON CONFLICT DO NOTHING RETURNING ` + configVersion
 
 	sqlRedeem = `UPDATE "grant" SET redeemed_at = $3, mac_key = $4, idle_expires_at = $5
@@ -86,14 +87,21 @@ const (
 
 // Clients and API keys.
 const (
-	clientColumns = `face, source, metadata, disabled_at, created_at, updated_at`
+	clientColumns = `face, source, metadata, disabled_at, created_at, updated_at, backchannel_logout_uri`
 
-	sqlClient    = `SELECT ` + clientColumns + ` FROM client WHERE issuer = $1 AND id = $2`
-	sqlClientsOf = `SELECT ` + clientColumns + ` FROM client WHERE issuer = $1 AND face = $2`
-	sqlPutClient = `INSERT INTO client (issuer, id, ` + clientColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+	// A client stands in as many rows as it has secrets, at least in one.
+	selectClient = `SELECT c.id, c.face, c.source, c.metadata, c.disabled_at, c.created_at, c.updated_at,
+			s.hash, s.created_at, s.expires_at
+		FROM client c LEFT JOIN client_secret s ON s.issuer = c.issuer AND s.client_id = c.id
+		WHERE c.issuer = $1 AND c.`
+	orderClients = ` ORDER BY c.id, s.created_at, s.hash`
+	sqlClient    = selectClient + `id = $2` + orderClients
+	sqlClientsOf = selectClient + `face = $2` + orderClients
+	sqlPutClient = `INSERT INTO client (issuer, id, ` + clientColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (issuer, id) DO UPDATE SET face = excluded.face, source = excluded.source,
 			metadata = excluded.metadata, disabled_at = excluded.disabled_at,
-			created_at = excluded.created_at, updated_at = excluded.updated_at`
+			created_at = excluded.created_at, updated_at = excluded.updated_at,
+			backchannel_logout_uri = excluded.backchannel_logout_uri`
 
 	sqlAPIKey    = `SELECT client_id, access, created_at FROM api_key WHERE issuer = $1 AND hash = $2`
 	sqlPutAPIKey = `INSERT INTO api_key (issuer, hash, client_id, access, created_at) VALUES ($1, $2, $3, $4, $5)

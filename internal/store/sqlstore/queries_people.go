@@ -4,11 +4,12 @@ package sqlstore
 const (
 	sqlInsertSession = `INSERT INTO session (issuer, id, "user", auth_time, created_at, expires_at, ended_at, browser)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
-	// sqlReplaceSession takes a session out of use, without ending it.
-	sqlReplaceSession = `UPDATE session SET expires_at = $4
-		WHERE issuer = $1 AND id = $2 AND "user" = $3 AND ended_at = 0 AND expires_at > $4 RETURNING browser`
-	sqlSession = `SELECT id, browser, "user", auth_time, created_at, expires_at, ended_at
-		FROM session WHERE issuer = $1 AND id = $2`
+	// sqlReplaceSession takes a session out of use, without ending it; also one
+	// that is so already, as it is when a form is sent twice.
+	sqlReplaceSession = `UPDATE session SET expires_at = CASE WHEN expires_at > $4 THEN $4 ELSE expires_at END
+		WHERE issuer = $1 AND id = $2 AND "user" = $3 AND ended_at = 0 RETURNING browser`
+	sessionColumns = `id, browser, "user", auth_time, created_at, expires_at, ended_at`
+	sqlSession     = `SELECT ` + sessionColumns + ` FROM session WHERE issuer = $1 AND id = $2`
 	// sqlHoldSession writes the row as it is: whoever ends the session comes
 	// before this and refuses the birth, or after it and ends its grant.
 	sqlHoldSession = `UPDATE session SET ended_at = ended_at
@@ -89,5 +90,5 @@ const (
 	sqlAttemptMail = `UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $4
 		WHERE issuer = $1 AND id = $2 AND attempts = $3 AND next_attempt_at <> 0 RETURNING "user"`
 	sqlMailSent   = `UPDATE outbox SET recipient = '', sent_at = $3, next_attempt_at = 0, last_error = '' WHERE issuer = $1 AND id = $2`
-	sqlMailFailed = `UPDATE outbox SET last_error = $3, next_attempt_at = $4 WHERE issuer = $1 AND id = $2`
+	sqlMailFailed = `UPDATE outbox SET last_error = $3, next_attempt_at = $4 WHERE issuer = $1 AND id = $2 AND sent_at = 0`
 )

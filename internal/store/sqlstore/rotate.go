@@ -15,7 +15,7 @@ func (s *Store) RotateRefresh(ctx context.Context, in store.Rotate) (out store.R
 	if err := timed(in.Now); err != nil {
 		return out, err
 	}
-	if !rotates(in) {
+	if !rotates(in) && in.Assertion.ID == (store.Hash{}) {
 		// Most such uses write nothing; they need not wait for the writer.
 		var settled bool
 		err := s.db.read(ctx, func(t tx) error {
@@ -27,7 +27,12 @@ func (s *Store) RotateRefresh(ctx context.Context, in store.Rotate) (out store.R
 			return out, err
 		}
 	}
-	return intent(ctx, s, func(t tx) (store.Rotated, error) { return s.rotate(t, in) })
+	return intent(ctx, s, func(t tx) (store.Rotated, error) {
+		if config, reused, err := s.reused(t, in.Assertion); err != nil || reused {
+			return store.Rotated{Outcome: store.Reused, ConfigVersion: config}, err
+		}
+		return s.rotate(t, in)
+	})
 }
 
 // rotates: the current token is to be exchanged for its successor.

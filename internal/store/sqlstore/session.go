@@ -61,7 +61,11 @@ func (s *Store) endBrowser(t tx, id store.SessionID, now store.Time, trace store
 	if _, err := t.exec(sqlEndSessionsOfBrowser, s.key, browser[:], now); err != nil {
 		return false, err
 	}
-	return true, s.endGrants(t, sqlEndGrantsOfBrowser, browser[:], now, store.WhySessionEnded, trace)
+	if _, err := t.exec(sqlNotifyOfBrowser, s.key, browser[:], now); err != nil {
+		return false, err
+	}
+	_, err = s.endGrants(t, sqlEndGrantsOfBrowser, end{store.WhySessionEnded, now, trace}, browser[:])
+	return true, err
 }
 
 // signIn tells the user that he has signed in; false if he may not. Disabling a
@@ -83,14 +87,24 @@ func (s *Store) Session(ctx context.Context, id store.SessionID) (x store.Sessio
 		if r == nil || err != nil {
 			return err
 		}
-		found = true
-		x = store.Session{ID: r.id(), Browser: r.id(), User: r.id(), AuthTime: r.int(), CreatedAt: r.int(), ExpiresAt: r.int(), EndedAt: r.int()}
+		found, x = true, scanSession(r)
 		return r.err
 	})
 	if err != nil {
 		return store.Session{}, false, err
 	}
 	return x, found, nil
+}
+
+// SessionsOf lists a user's sessions that are alive, oldest first.
+func (s *Store) SessionsOf(ctx context.Context, user store.UserID, now store.Time) ([]store.Session, error) {
+	return list(ctx, s, sqlSessionsOf, scanSession, user[:], now)
+}
+
+func scanSession(r *row) store.Session {
+	return store.Session{
+		ID: r.id(), Browser: r.id(), User: r.id(), AuthTime: r.int(), CreatedAt: r.int(), ExpiresAt: r.int(), EndedAt: r.int(),
+	}
 }
 
 // EndSession ends a session and the grants that end with it.
@@ -114,22 +128,30 @@ func (s *Store) EndSession(ctx context.Context, in store.EndSession) (store.Outc
 	})
 }
 
-// endGrants revokes the grants that a query finds, each with its audit event.
-func (s *Store) endGrants(t tx, query string, of any, now store.Time, why store.Why, trace store.Trace) error {
+// end is how grants end.
+type end struct {
+	why   store.Why
+	now   store.Time
+	trace store.Trace
+}
+
+// endGrants revokes and counts the grants that a query finds, each with its
+// audit event.
+func (s *Store) endGrants(t tx, query string, e end, of any, more ...any) (int, error) {
 	var ended []store.GrantID
 	err := t.all(query, func(r *row) error {
 		ended = append(ended, r.id())
 		return r.err
-	}, s.key, of, now, string(why))
+	}, append([]any{s.key, of, e.now, string(e.why)}, more...)...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, id := range ended {
-		if err := s.audit(t, id, now, store.AuditEnd, string(why), trace); err != nil {
-			return err
+		if err := s.audit(t, id, e.now, store.AuditEnd, string(e.why), e.trace); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return len(ended), nil
 }
 
 // endAllOf ends a user's grants and sessions.
@@ -140,7 +162,11 @@ func (s *Store) endAllOf(t tx, user store.UserID, now store.Time, why store.Why,
 	if _, err := t.exec(sqlEndSessionsOfUser, s.key, user[:], now); err != nil {
 		return err
 	}
-	return s.endGrants(t, sqlEndGrantsOfUser, user[:], now, why, trace)
+	if _, err := t.exec(sqlNotifyOfUser, s.key, user[:], now); err != nil {
+		return err
+	}
+	_, err := s.endGrants(t, sqlEndGrantsOfUser, end{why, now, trace}, user[:])
+	return err
 }
 
 // hashOrNull is NULL for a hash that is not set.

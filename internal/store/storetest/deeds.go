@@ -17,9 +17,16 @@ type deed struct {
 	first, again store.Outcome
 }
 
-var seen = []store.GrantID{id("grant a"), id("grant b"), id("anonymous a")}
+// seen are the grants of the deeds; the zero one has the audit of what is about
+// no grant.
+var seen = []store.GrantID{{}, id("grant a"), id("grant b"), id("anonymous a")}
 
-func (w *world) seeAll() snapshot { w.Helper(); return w.see(seen...) }
+func (w *world) seeAll() snapshot {
+	w.Helper()
+	s := w.see(seen...)
+	s.Spent = w.spent("j")
+	return s
+}
 
 func rotateDeed(in store.Rotate) func(context.Context, *world) (store.Outcome, error) {
 	return func(ctx context.Context, w *world) (store.Outcome, error) {
@@ -126,7 +133,7 @@ func peopleDeeds() []deed {
 		{"a session", nothing, func(ctx context.Context, w *world) (store.Outcome, error) {
 			return w.s.OpenSession(ctx, w.opening("s"))
 		}, store.Done, store.Taken},
-		{"the end of a session", func(w *world) { w.born("a", hangsOn(w.session("s"))) }, func(ctx context.Context, w *world) (store.Outcome, error) {
+		{"the end of a session", signedInAtApp, func(ctx context.Context, w *world) (store.Outcome, error) {
 			return w.s.EndSession(ctx, store.EndSession{Session: id("session s"), Now: soon, Trace: trace})
 		}, store.Done, store.Revoked},
 		{"a birth from a session", func(w *world) { w.session("s") }, func(ctx context.Context, w *world) (store.Outcome, error) {
@@ -141,7 +148,7 @@ func peopleDeeds() []deed {
 			out, err := w.s.Register(ctx, in)
 			return out.Outcome, err
 		}, store.Done, store.Done},
-		{"a password reset", func(w *world) { w.redeemed("a"); w.session("s"); w.link("l", store.PurposeReset) },
+		{"a password reset", func(w *world) { signedInAtApp(w); w.link("l", store.PurposeReset) },
 			func(ctx context.Context, w *world) (store.Outcome, error) {
 				out, err := w.s.UseLink(ctx, using(id("link l"), store.PurposeReset))
 				return out.Outcome, err

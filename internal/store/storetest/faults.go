@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,7 +72,9 @@ func (w *world) strike(f fault, of Kind, n int) *strike {
 		runtime.Gosched() // or a batch would be of one, on one core
 		s.mu.Lock()
 		after := s.hit
-		if !after && (of == "" || of == kind) && !(f.crashes && kind == Next) { // to read a row leaves nothing
+		// Of these calls a crash leaves what it leaves of the call before.
+		leavesNothing := f.crashes && (kind == Connect || kind == Prepare || kind == Next)
+		if !after && (of == "" || of == kind) && !leavesNothing {
 			s.calls++
 			s.hit = s.calls == n
 		}
@@ -256,6 +259,11 @@ func faultRules() []rule {
 					d.suffer(w, f)
 				}
 			}},
+			rule{name: "fault: " + f.name + ", at every call around clients", breaks: true, check: func(w *world) {
+				for _, d := range clientDeeds {
+					d.suffer(w, f)
+				}
+			}},
 			rule{name: "fault: " + f.name + ", at every call of a batch", breaks: true, check: func(w *world) { sufferTogether(w, f) }})
 	}
 	return append(all, faultStories...)
@@ -263,8 +271,9 @@ func faultRules() []rule {
 
 var faultStories = []rule{
 	{name: "fault: what was acknowledged is there after a crash", breaks: true, check: func(w *world) {
-		worlds, want := make([]*world, len(deeds)), make([]snapshot, len(deeds))
-		for i, d := range deeds {
+		all := slices.Concat(deeds, clientDeeds)
+		worlds, want := make([]*world, len(all)), make([]snapshot, len(all))
+		for i, d := range all {
 			twin := w.within("%s, twin", d.name)
 			d.setUp(twin)
 			_, err := d.do(twin.ctx, twin)
@@ -286,7 +295,7 @@ var faultStories = []rule{
 	{name: "fault: nothing is begun for a caller who has gone before", check: func(w *world) {
 		gone, cancel := context.WithCancel(w.ctx)
 		cancel()
-		for _, d := range deeds {
+		for _, d := range slices.Concat(deeds, clientDeeds) {
 			w := w.within("%s", d.name)
 			d.setUp(w)
 			before := w.seeAll()

@@ -199,6 +199,14 @@ var outboxRules = []rule{
 		}
 		w.want("AttemptMail, after it was sent", store.Taken)(w.s.AttemptMail(w.ctx, store.AttemptMail{Mail: m, Attempts: 2, NextAttemptAt: t0 + 60}))
 	}},
+	{name: "outbox: sent stays sent, whatever a slow worker says", check: func(w *world) {
+		m := w.post("m")
+		w.must(w.s.FinishMail(w.ctx, store.FinishMail{Mail: m, Now: t0 + 1}))
+		w.must(w.s.FinishMail(w.ctx, store.FinishMail{Mail: m, Error: "no", NextAttemptAt: t0 + 9, Now: t0 + 2}))
+		if d, err := w.s.DueMails(w.ctx, t0+1e9, 10); err != nil || len(d) != 0 {
+			w.Errorf("due: %v, %v", d, err)
+		}
+	}},
 	{name: "outbox: given up is not due", check: func(w *world) {
 		m := w.post("m")
 		w.must(w.s.FinishMail(w.ctx, store.FinishMail{Mail: m, Error: "no", Now: t0}))

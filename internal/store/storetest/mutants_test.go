@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"database/sql/driver"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,7 +126,7 @@ var mutants = []mutant{
 
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, clientMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			var applied atomic.Bool

@@ -16,15 +16,24 @@ const face oauth.Face = "standard"
 // The full records have a value in every field: see fields.
 
 func fullClient() store.Client {
+	maxAge := int64(60)
 	return store.Client{
 		Client: oauth.Client{
-			ID: "app", Name: "Ann's app", LogoURI: "https://a.example/logo", PolicyURI: "https://a.example/privacy",
-			TermsURI: "https://a.example/terms", RedirectURIs: []string{"https://a.example/cb", "https://b.example/cb"},
-			GrantTypes: []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken},
-			AuthMethod: oauth.AuthNone, Scope: "openid profile",
+			ID: "app", Name: "Ann's app", ApplicationType: "web", URI: "https://a.example/", LogoURI: "https://a.example/logo",
+			PolicyURI: "https://a.example/privacy", TermsURI: "https://a.example/terms", Contacts: []string{"ann@a.example"},
+			RedirectURIs:           []string{"https://a.example/cb", "https://b.example/cb"},
+			PostLogoutRedirectURIs: []string{"https://a.example/bye"},
+			GrantTypes:             []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken},
+			ResponseTypes:          []string{"code"}, Scope: "openid profile",
+			AuthMethod: oauth.AuthNone, AuthSigningAlg: "ES256", JWKSURI: "https://a.example/jwks", JWKS: []byte(`{"keys":[]}`),
+			SubjectType: oauth.SubjectPairwise, SectorIdentifierURI: "https://a.example/sector", IDTokenAlg: "ES256", UserinfoAlg: "RS256",
+			RequestObjectAlg: "PS256", RequestURIs: []string{"https://a.example/request"},
+			DefaultMaxAge: &maxAge, RequireAuthTime: true, DefaultACRValues: []string{"1"}, InitiateLoginURI: "https://a.example/login",
+			BackchannelLogout: "https://a.example/logout", BackchannelSID: true, SoftwareID: "software", SoftwareVersion: "1.2",
 			Policy: oauth.Policy{
 				RefreshTokenRotation: true, RefreshRetryWindow: oauth.RetryWindow(1500 * time.Millisecond), OnReplay: oauth.EndGrant,
-				RequirePKCE: true, AnonymousProfile: true, SilentCrossSite: true, AccessTokenLifetime: 1, RefreshIdleLifetime: 2, RefreshAbsoluteLifetime: 3,
+				RequirePKCE: true, AnonymousProfile: true, RequirePAR: true, IDTokenProfileClaims: true, Resources: []string{"https://api.a.example/"},
+				AccessTokenAlg: "RS256", SilentCrossSite: true, AccessTokenLifetime: 1, RefreshIdleLifetime: 2, RefreshAbsoluteLifetime: 3,
 			},
 		},
 		Face: face, Source: "file", DisabledAt: t0 + 1, CreatedAt: t0 + 2, UpdatedAt: t0 + 3,
@@ -50,7 +59,8 @@ func fullGrant() store.Grant {
 		Birthright: store.Birthright{
 			ID: id("full"), ClientID: "app", Subject: "sub", User: id("user ann"), Scope: "a b", Nonce: "n", AuthTime: t0 + 1,
 			RedirectURI: "https://app.example.com/cb", CodeChallenge: sha256.Sum256([]byte("verifier")), HasChallenge: true,
-			StateHash: sha256.Sum256([]byte("state")), CreatedAt: t0 + 2, CodeExpiresAt: t0 + 3, AbsoluteExpiresAt: 253402300799999, // the end of year 9999
+			StateHash: sha256.Sum256([]byte("state")), Resources: "https://a.example/ https://b.example/", Claims: `{"id_token":{"email":null}}`,
+			Browser: id("browser"), CreatedAt: t0 + 2, CodeExpiresAt: t0 + 3, AbsoluteExpiresAt: 253402300799999, // the end of year 9999
 		},
 		GrantState: store.GrantState{MACKey: 65535},
 	}
@@ -100,6 +110,7 @@ var recordRules = []rule{
 			g := fullGrant()
 			g.ID = id("odd %d", i)
 			g.ClientID, g.Subject, g.Scope, g.Nonce, g.RedirectURI = s, s, oauth.Scope(s), s, s
+			g.Resources, g.Claims = oauth.Resources(s), s
 			w.roundTrip(g)
 			in := anonymous(fmt.Sprint("odd ", i))
 			in.Grant.ClientID, in.Grant.Subject, in.Grant.Scope, in.Grant.Nonce, in.Grant.RedirectURI = s, s, oauth.Scope(s), s, s
@@ -113,7 +124,7 @@ var recordRules = []rule{
 	}},
 	{name: "records: a client, and its replacement", check: func(w *world) {
 		c := fullClient()
-		w.fields(c)
+		w.fields(c, "Secrets")
 		w.fields(c.Client.Policy)
 		for i, change := range []func(){
 			func() {},

@@ -129,6 +129,42 @@ var sessionRules = []rule{
 			w.Errorf("the former ended at %d, its grant at %d", w.ended(former), w.state(g).RevokedAt)
 		}
 	}},
+	{name: "session: a former whose place was taken, or that has expired, is the user's own all the same", check: func(w *world) {
+		w.putClient("app")
+		for name, now := range map[string]store.Time{"taken": t0 + 5, "expired": sessionEnd} {
+			former := w.session("former " + name)
+			g := w.redeemed(name, hangsOn(former), func(g *store.Grant) { g.Browser = former })
+			for i := range 2 { // a form that is sent twice
+				in := w.opening(fmt.Sprint(name, " ", i))
+				in.Former, in.Now, in.Session.ExpiresAt = former, now, sessionEnd+9
+				w.want("OpenSession", store.Done)(w.s.OpenSession(w.ctx, in))
+			}
+			for i := range 2 {
+				s, _, err := w.s.Session(w.ctx, id("session %s %d", name, i))
+				w.must(err)
+				if s.Browser != former || s.EndedAt != 0 {
+					w.Errorf("%s, %d: browser %x, ended at %d", name, i, s.Browser, s.EndedAt)
+				}
+			}
+			f, _, err := w.s.Session(w.ctx, former)
+			w.must(err)
+			if f.ExpiresAt > now || f.EndedAt != 0 || w.state(g).RevokedAt != 0 {
+				w.Errorf("%s: former %+v, grant %+v", name, f, w.state(g))
+			}
+		}
+		w.same("notices", w.due(never), []store.Notice{})
+	}},
+	{name: "session: a former that has ended leaves no browser", check: func(w *world) {
+		former := w.session("former")
+		w.endSession(former, t0+1)
+		in := w.opening("new")
+		in.Former, in.Now = former, t0+5
+		w.want("OpenSession", store.Done)(w.s.OpenSession(w.ctx, in))
+		s, _, err := w.s.Session(w.ctx, in.Session.ID)
+		w.must(err)
+		w.same("browser", s.Browser, in.Session.ID)
+		w.same("end of the former", w.ended(former), store.Time(t0+1))
+	}},
 	{name: "session: a new one of another user ends the former with its grants", check: func(w *world) {
 		former := w.session("former")
 		g := w.redeemed("a", hangsOn(former))

@@ -53,7 +53,8 @@ type rule struct {
 func rules() []rule {
 	return slices.Concat(birthRules, redeemRules(), anonymousRules(), rotateRules(), idleRules, endRules,
 		userRules, issuerRules, recordRules, raceRules, faultRules(),
-		sessionRules, guessRules, linkRules, outboxRules, accountRules)
+		sessionRules, guessRules, linkRules, outboxRules, accountRules,
+		bearingRules, consentRules, requestRules, spendRules(), secretRules, registrationRules, noticeRules(), issuerClientRules)
 }
 
 // Run holds a backend to the contract.

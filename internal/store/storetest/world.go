@@ -264,6 +264,10 @@ type snapshot struct {
 	Session       store.Session // the one named s
 	Link          store.Link    // the one named l
 	Mails         []store.Mail
+	Consents      []store.Consent
+	Request       store.Request // the one named r
+	Notices       []store.Notice
+	Spent         bool // the assertion named j; see seeAll
 }
 
 // see reads everything; of the audit all but its numbers, which may have gaps.
@@ -306,6 +310,11 @@ func (w *world) see(grants ...store.GrantID) snapshot {
 	s.Link, _, err = w.s.Link(w.ctx, id("link l"))
 	w.must(err)
 	s.Mails = w.outbox()
+	s.Consents, err = w.s.ConsentsOf(w.ctx, w.user.ID)
+	w.must(err)
+	s.Request, _, err = w.s.Request(w.ctx, id("request r"))
+	w.must(err)
+	s.Notices = w.due(never)
 	return s
 }
 

@@ -1,0 +1,90 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/tallystick/tallystick/internal/store"
+)
+
+// PutClientSecret inserts or replaces a secret and counts the config version up.
+func (s *Store) PutClientSecret(ctx context.Context, x store.ClientSecret) error {
+	return s.configure(ctx, sqlPutSecret, s.secretRow(x)...)
+}
+
+func (s *Store) secretRow(x store.ClientSecret) []any {
+	return []any{s.key, x.ClientID, x.Hash[:], x.CreatedAt, x.ExpiresAt}
+}
+
+// DeleteClientSecret takes a secret away and counts the config version up.
+func (s *Store) DeleteClientSecret(ctx context.Context, clientID string, hash store.Hash) error {
+	return s.configure(ctx, sqlDeleteSecret, s.key, clientID, hash[:])
+}
+
+// RegisterClient inserts a client that registers itself.
+func (s *Store) RegisterClient(ctx context.Context, in store.RegisterClient) (store.Outcome, error) {
+	if err := timed(in.Now); err != nil {
+		return 0, err
+	}
+	in.Client.Source = store.SelfRegistered
+	row, err := s.clientRow(in.Client)
+	if err != nil {
+		return 0, err
+	}
+	return undone(s.db.write(ctx, func(t tx) error {
+		// The issuer's row makes registrations queue, so that none is missed when
+		// they are counted.
+		if _, err := t.exec(sqlBumpConfigVersion, s.key); err != nil {
+			return err
+		}
+		n, err := t.exec(sqlRegisterClient, append(row, int64(in.Most))...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return s.notRegistered(t, in.Client.ID)
+		}
+		if in.Secret != nil {
+			if _, err := t.exec(sqlPutSecret, s.secretRow(*in.Secret)...); err != nil {
+				return err
+			}
+		}
+		return s.auditClient(t, in.Client.ID, in.Now, "registered", in.Trace)
+	}))
+}
+
+func (s *Store) notRegistered(t tx, id string) error {
+	r, err := t.one(sqlClientExists, s.key, id)
+	switch {
+	case err != nil:
+		return err
+	case r != nil:
+		return errTaken
+	}
+	return errRefused
+}
+
+// DeleteClient erases a client. The row goes first, so that of two that delete
+// it one does.
+func (s *Store) DeleteClient(ctx context.Context, in store.DeleteClient) (store.Outcome, error) {
+	if err := timed(in.Now); err != nil {
+		return 0, err
+	}
+	return intent(ctx, s, func(t tx) (store.Outcome, error) {
+		n, err := t.exec(sqlDeleteClient, s.key, in.ClientID)
+		if err != nil || n == 0 {
+			return store.Unknown, err
+		}
+		for _, query := range []string{sqlDeleteSecretsOfClient, sqlDeleteAPIKeysOfClient, sqlDeleteConsentsOfClient} {
+			if _, err := t.exec(query, s.key, in.ClientID); err != nil {
+				return 0, err
+			}
+		}
+		if _, err := s.endGrants(t, sqlEndGrantsOfClient, end{store.WhyClientDeleted, in.Now, in.Trace}, in.ClientID); err != nil {
+			return 0, err
+		}
+		if _, err := t.exec(sqlBumpConfigVersion, s.key); err != nil {
+			return 0, err
+		}
+		return store.Done, s.auditClient(t, in.ClientID, in.Now, "deleted", in.Trace)
+	})
+}
