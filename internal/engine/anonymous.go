@@ -50,7 +50,8 @@ func (e *Engine) AuthorizeAnonymous(ctx context.Context, req AnonymousRequest) (
 
 // redeemAnonymous spends such a code by inserting its grant: one row is one
 // redemption.
-func (e *Engine) redeemAnonymous(ctx context.Context, client *store.Client, req *TokenRequest) (*Issued, int64, error) {
+func (e *Engine) redeemAnonymous(ctx context.Context, caller *Caller, req *TokenRequest) (*Issued, int64, error) {
+	client := caller.client
 	t, err := e.verify(ctx, tally.AnonymousCode, req.Code)
 	if err != nil {
 		return nil, 0, codeError(err, req.Code)
@@ -86,7 +87,7 @@ func (e *Engine) redeemAnonymous(ctx context.Context, client *store.Client, req 
 	for draw := range uint64(3) {
 		g.Subject = e.profileSubject(g.ID, draw)
 		birth := g.Birthright
-		issued, err := e.sign(ctx, client, &birth, req.Shape, now)
+		issued, err := e.sign(ctx, client, &birth, birth.Scope, birth.Resources, req.Shape, now)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/store"
@@ -19,13 +18,8 @@ type Binding struct {
 	Challenge   *oauth.CodeChallenge // nil = none was sent
 }
 
-// newGrant draws a grant of a user for a client, with the client's whole scope:
-// no face so far has a parameter to ask for less.
+// newGrant draws a grant of a user for a client, with the client's whole scope.
 func (e *Engine) newGrant(client *store.Client, user *User, b Binding) (*store.Grant, tally.Secret, error) {
-	scope, err := oauth.ParseScope(client.Scope)
-	if err != nil {
-		return nil, tally.Secret{}, fmt.Errorf("scope of client %s: %w", client.ID, err)
-	}
 	secret, id, err := e.newSecret()
 	if err != nil {
 		return nil, secret, err
@@ -34,7 +28,7 @@ func (e *Engine) newGrant(client *store.Client, user *User, b Binding) (*store.G
 	g := &store.Grant{
 		Birthright: store.Birthright{
 			ID: id, ClientID: client.ID, Subject: FormatUUID(user.ID), User: user.ID,
-			Scope: scope, AuthTime: millis(now), RedirectURI: b.RedirectURI,
+			Scope: scopeOf(client), AuthTime: millis(now), RedirectURI: b.RedirectURI,
 			CreatedAt: millis(now), CodeExpiresAt: millis(now.Add(oauth.CodeLifetime)),
 			AbsoluteExpiresAt: absoluteEnd(client, now),
 		},
@@ -62,10 +56,17 @@ func (e *Engine) birth(ctx context.Context, g *store.Grant, user *User, trace Tr
 	out, err := e.store.Birth(ctx, store.Birth{
 		Grant: *g, CredentialVersion: user.CredentialVersion, Address: Network(trace.IP), Now: g.CreatedAt, Trace: trace,
 	})
-	if err != nil {
+	return e.born(g, out, err)
+}
+
+// born remembers a grant, or says why there is none.
+func (e *Engine) born(g *store.Grant, out store.Outcome, err error) error {
+	switch {
+	case err != nil:
 		return fault("birth", err)
-	}
-	if out != store.Done {
+	case out == store.Spent:
+		return refusePushed("used before")
+	case out != store.Done:
 		return refuseSignIn("birth " + out.String())
 	}
 	e.births.put(g.ID, g.Birthright)

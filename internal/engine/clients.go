@@ -94,6 +94,17 @@ func (c *clientCache) forget() {
 	c.byID = nil
 }
 
+// Met reports whether this node has met a client lately. It does not ask the
+// store, so that an unknown client costs no more than a known one: it is for the
+// log, where nothing may stand that anybody can make up.
+func (e *Engine) Met(face oauth.Face, id string) bool {
+	c := e.clients
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	client, ok := c.byID[id]
+	return ok && client.Face == face
+}
+
 // client finds a client that may be used. The refusal tells strangers only that
 // it is not known here; the reason tells the operator more.
 func (e *Engine) client(ctx context.Context, face oauth.Face, id string) (*store.Client, error) {

@@ -17,7 +17,8 @@ func refuseCode(reason string) *oauth.Error {
 // redeemCode spends the code of a grant that has a row (RFC 6749 §4.1.3).
 // Everything that binds the code is checked before it is spent, so that a wrong
 // try of somebody else leaves it to its owner.
-func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *TokenRequest) (*Issued, int64, error) {
+func (e *Engine) redeemCode(ctx context.Context, caller *Caller, req *TokenRequest) (*Issued, int64, error) {
+	client := caller.client
 	t, err := e.verify(ctx, tally.Code, req.Code)
 	if err != nil {
 		return nil, 0, codeError(err, req.Code)
@@ -33,7 +34,7 @@ func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *Toke
 	if birth.ClientID != client.ID {
 		return nil, 0, refuseCode("issued to another client")
 	}
-	if birth.RedirectURI != req.RedirectURI {
+	if !sameRedirect(client, birth, req.RedirectURI) {
 		return nil, 0, oauth.Refuse(oauth.InvalidGrant, "code: bound to another redirect URI",
 			"The redirect_uri is not the one that the code was issued for.")
 	}
@@ -44,8 +45,14 @@ func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *Toke
 		return nil, 0, err
 	}
 
+	// RFC 6749 §4.1.3 has no scope here, so what a client writes there is nothing.
+	scope, resources, err := e.narrowed(client, birth, &TokenRequest{Resources: req.Resources})
+	if err != nil {
+		return nil, 0, err
+	}
+
 	now := e.now()
-	issued, err := e.sign(ctx, client, birth, req.Shape, now)
+	issued, err := e.sign(ctx, client, birth, scope, resources, req.Shape, now)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -54,18 +61,21 @@ func (e *Engine) redeemCode(ctx context.Context, client *store.Client, req *Toke
 		Grant: id, Now: millis(now), MACKey: ring.Active(), IdleExpiresAt: store.IdleEnd(millis(now), idleLife(client)),
 		// A public client's request without a verifier could be anybody's: the
 		// code alone stands in the browser's history.
-		Proven:      birth.HasChallenge,
-		EndOnReplay: client.OnReplay == oauth.EndGrant, Trace: req.Trace,
+		Proven:      birth.HasChallenge || !client.Public(),
+		EndOnReplay: client.OnReplay == oauth.EndGrant, Assertion: caller.take(), Trace: req.Trace,
 	}
 	out, err := e.store.RedeemCode(ctx, redeem)
 	if err == nil && e.worthReport(out.Outcome, out.Ended, id, now) {
-		redeem.Report = true
+		redeem.Report, redeem.Assertion = true, store.Spend{}
 		out, err = e.store.RedeemCode(ctx, redeem)
 	}
 	if err != nil {
 		return nil, 0, fault("redeem code", err)
 	}
-	if !out.Outcome.Served() {
+	switch {
+	case out.Outcome == store.Reused:
+		return nil, 0, refuseAssertion("used before")
+	case !out.Outcome.Served():
 		return nil, 0, refuseCode(out.Outcome.String())
 	}
 	return e.withRefreshToken(ctx, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)
@@ -85,8 +95,21 @@ func checkVerifier(challenge oauth.CodeChallenge, has bool, verifier oauth.CodeV
 	return nil
 }
 
+// sameRedirect: the redirect URI is the one of the authorization request, or there
+// was none in it and the client has only one (RFC 6749 §4.1.3).
+func sameRedirect(client *store.Client, g *Grant, uri string) bool {
+	if g.RedirectURI == "" && len(client.RedirectURIs) == 1 {
+		return uri == "" || uri == client.RedirectURIs[0]
+	}
+	return g.RedirectURI == uri
+}
+
 // withRefreshToken completes an exchange with the token that the row now holds.
 func (e *Engine) withRefreshToken(ctx context.Context, issued *Issued, secret tally.Secret, outcome store.Outcome, state store.GrantState, version int64) (*Issued, int64, error) {
+	issued.Outcome = outcome
+	if !issued.Client.Allows(oauth.RefreshToken) {
+		return issued, version, nil
+	}
 	t := tally.Tally{Key: state.MACKey, Secret: secret, Generation: state.Generation}
 	token, err := e.keys.ring(e.now()).Mint(tally.Refresh, t)
 	if errors.Is(err, tally.ErrKey) {
@@ -98,7 +121,7 @@ func (e *Engine) withRefreshToken(ctx context.Context, issued *Issued, secret ta
 	if err != nil {
 		return nil, 0, fault("mint refresh token", err)
 	}
-	issued.RefreshToken, issued.Outcome = token, outcome
+	issued.RefreshToken = token
 	return issued, version, nil
 }
 

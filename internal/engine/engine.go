@@ -11,6 +11,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -40,9 +41,35 @@ type Config struct {
 	Hasher *password.Hasher
 	// Keys are the signing keys that must exist; missing ones are made.
 	Keys []KeySpec
+	// Fetch reaches the addresses that clients have registered.
+	Fetch Fetcher
+	// Registration is who may register a client; the zero value is nobody.
+	Registration Registration
+	// Resources may be asked for by every client, beside its own (RFC 8707).
+	Resources []string
+	// LoopbackResources lets clients ask for any resource on this machine.
+	LoopbackResources bool
 	// Now and Rand are nil for the real ones.
 	Now  func() time.Time
 	Rand io.Reader
+}
+
+// Fetcher reaches what clients have registered, and nothing inside (see package
+// fetch).
+type Fetcher interface {
+	// Get returns the body of what is at the address, as it was some minutes ago.
+	Get(ctx context.Context, uri string, accept ...string) ([]byte, error)
+	// Fresh is Get that looks again.
+	Fresh(ctx context.Context, uri string, accept ...string) ([]byte, error)
+	// Check says what is wrong with an address that is to be registered.
+	Check(uri string) error
+}
+
+// issuerPolicy is what holds for every client of the issuer.
+type issuerPolicy struct {
+	registration Registration
+	loopback     bool
+	resources    oauth.Resources
 }
 
 // Engine is safe for concurrent use.
@@ -57,9 +84,14 @@ type Engine struct {
 	guesses *cache[store.Hash, attempts]
 	streaks *cache[pair, streak]
 	mail    chan struct{} // says that there is something in the outbox
-	formKey []byte
-	now     func() time.Time
-	rand    io.Reader
+	notices chan struct{} // says that there may be a client to be told of a logout
+	fetch   Fetcher
+	policy  issuerPolicy
+
+	formKey, secretKey, pairwiseKey []byte
+
+	now  func() time.Time
+	rand io.Reader
 }
 
 // New opens an engine on a store: loads the keys and makes those that are
@@ -72,7 +104,18 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		guesses: newCache[store.Hash, attempts](4096),
 		streaks: newCache[pair, streak](4096),
 		mail:    make(chan struct{}, 1),
-		formKey: formKey(c.Master, c.Store.Issuer()),
+		notices: make(chan struct{}, 1),
+		fetch:   c.Fetch,
+		policy:  issuerPolicy{registration: c.Registration, loopback: c.LoopbackResources},
+	}
+	issuer := c.Store.Issuer()
+	id := hex.EncodeToString(issuer[:])
+	e.formKey = c.Master.Derive("form key "+id, 32)
+	e.secretKey = c.Master.Derive("client secret key "+id, 32)
+	e.pairwiseKey = c.Master.Derive("pairwise key "+id, 32)
+	var err error
+	if e.policy.resources, err = oauth.ParseResources(c.Resources); err != nil {
+		return nil, err
 	}
 	if e.now == nil {
 		e.now = time.Now //nolint:forbidigo // the real clock unless one is handed in
@@ -81,16 +124,18 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		e.rand = rand.Reader
 	}
 	e.clients = &clientCache{store: c.Store, now: e.now}
-	keys, err := openKeyring(ctx, c.Store, c.Master, e.now, e.rand, c.Keys)
+	e.keys, err = openKeyring(ctx, c.Store, c.Master, e.now, e.rand, c.Keys)
 	if err != nil {
 		return nil, err
 	}
-	e.keys = keys
 	return e, nil
 }
 
 // Issuer is the URL that standard tokens name as iss.
 func (e *Engine) Issuer() string { return e.issuer }
+
+// Now is the time on the engine's clock.
+func (e *Engine) Now() time.Time { return e.now() }
 
 // Ready reports why the engine cannot exchange anything now; nil if it can.
 func (e *Engine) Ready(ctx context.Context) error { return e.store.Ready(ctx) }

@@ -5,13 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"strings"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/oauth"
-	"github.com/tallystick/tallystick/internal/seal"
-	"github.com/tallystick/tallystick/internal/store"
 )
 
 // FormLifetime is how long a page may stay open before its form is too old.
@@ -24,10 +21,6 @@ var (
 	ErrFormExpired = oauth.Refuse(oauth.InvalidRequest, "form: expired",
 		"The page had been open for too long. Please try again.")
 )
-
-func formKey(master *seal.Master, issuer store.IssuerID) []byte {
-	return master.Derive("form key "+hex.EncodeToString(issuer[:]), 32)
-}
 
 // SealForm makes the text that a form carries what it is about in, so that
 // nothing is stored for a visitor who may never answer. The text is signed, not

@@ -37,9 +37,9 @@ func mailWait(attempts int64) time.Duration {
 	return min(15*time.Second<<attempts, maxMailWait)
 }
 
-func (e *Engine) wakeMail() {
+func (e *Engine) wake(worker chan struct{}) {
 	select {
-	case e.mail <- struct{}{}:
+	case worker <- struct{}{}:
 	default: // somebody has rung already
 	}
 }

@@ -89,7 +89,7 @@ func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOw
 	if out.Outcome == store.Refused {
 		return nil, refuseInvitation("no such tenant")
 	}
-	e.wakeMail()
+	e.wake(e.mail)
 	// The same whatever came of it: the id is fresh, and that of an account only
 	// if one was made now. Were it the old one's for an account that waits for its
 	// address, who registers twice would see whether there is a verified one.
@@ -188,7 +188,7 @@ func (e *Engine) ForgotPassword(ctx context.Context, face oauth.Face, clientID, 
 	}); err != nil {
 		return fault("request mail", err)
 	}
-	e.wakeMail()
+	e.wake(e.mail)
 	return nil
 }
 

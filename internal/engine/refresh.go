@@ -15,7 +15,8 @@ func refuseRefresh(reason string) *oauth.Error {
 
 // refresh uses a refresh token (RFC 6749 §6). A foreign client's try is refused
 // before the store is asked to rotate anything, and harms nobody.
-func (e *Engine) refresh(ctx context.Context, client *store.Client, req *TokenRequest) (*Issued, int64, error) {
+func (e *Engine) refresh(ctx context.Context, caller *Caller, req *TokenRequest) (*Issued, int64, error) {
+	client := caller.client
 	t, err := e.verify(ctx, tally.Refresh, req.RefreshToken)
 	if err != nil {
 		return nil, 0, refreshError(err, req.RefreshToken)
@@ -32,8 +33,13 @@ func (e *Engine) refresh(ctx context.Context, client *store.Client, req *TokenRe
 		return nil, 0, refuseRefresh("issued to another client")
 	}
 
+	scope, resources, err := e.narrowed(client, birth, req)
+	if err != nil {
+		return nil, 0, err
+	}
+
 	now := e.now()
-	issued, err := e.sign(ctx, client, birth, req.Shape, now)
+	issued, err := e.sign(ctx, client, birth, scope, resources, req.Shape, now)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -43,17 +49,20 @@ func (e *Engine) refresh(ctx context.Context, client *store.Client, req *TokenRe
 		Now: millis(now), IdleLife: idleLife(client), Rotating: client.RefreshTokenRotation,
 		RetryWindow: time.Duration(client.RefreshRetryWindow).Milliseconds(),
 		UntilUsed:   client.RefreshRetryWindow == oauth.UntilUsed,
-		EndOnReplay: client.OnReplay == oauth.EndGrant, Trace: req.Trace,
+		EndOnReplay: client.OnReplay == oauth.EndGrant, Assertion: caller.take(), Trace: req.Trace,
 	}
 	out, err := e.store.RotateRefresh(ctx, rotate)
 	if err == nil && e.worthReport(out.Outcome, out.Ended, id, now) {
-		rotate.Report = true
+		rotate.Report, rotate.Assertion = true, store.Spend{}
 		out, err = e.store.RotateRefresh(ctx, rotate)
 	}
 	if err != nil {
 		return nil, 0, fault("rotate refresh token", err)
 	}
-	if !out.Outcome.Served() {
+	switch {
+	case out.Outcome == store.Reused:
+		return nil, 0, refuseAssertion("used before")
+	case !out.Outcome.Served():
 		return nil, 0, refuseRefresh(out.Outcome.String())
 	}
 	return e.withRefreshToken(ctx, issued, t.Secret, out.Outcome, out.State, out.ConfigVersion)

@@ -53,6 +53,16 @@ func (e *Engine) SignIn(ctx context.Context, identifier, password string, former
 	if out != store.Done {
 		return nil, refuseSignIn("session " + out.String())
 	}
+	// Which browser it is in has been told by the store.
+	stored, found, err := e.store.Session(ctx, s.ID)
+	if err != nil {
+		return nil, fault("session", err)
+	}
+	if !found {
+		return nil, refuseSignIn("session gone")
+	}
+	s.Session = stored
+	e.wake(e.notices) // it may have ended somebody else's
 	ring := e.keys.ring(now)
 	t := tally.Tally{Key: ring.Active(), Secret: secret}
 	if s.Cookie, err = ring.Mint(tally.Session, t); err != nil {
@@ -102,6 +112,7 @@ func (e *Engine) EndSession(ctx context.Context, s *Session, trace Trace) error 
 	if _, err := e.store.EndSession(ctx, store.EndSession{Session: s.ID, Now: millis(e.now()), Trace: trace}); err != nil {
 		return fault("end session", err)
 	}
+	e.wake(e.notices)
 	return nil
 }
 
@@ -115,6 +126,10 @@ type Destination struct {
 
 // Client is the client.
 func (d *Destination) Client() *oauth.Client { return &d.client.Client }
+
+// SelfRegistered reports whether nobody has vouched for the client: it has
+// registered itself (RFC 7591 §5).
+func (d *Destination) SelfRegistered() bool { return d.client.Source == store.SelfRegistered }
 
 // RedirectURI is the redirect URI in the form that the face compares.
 func (d *Destination) RedirectURI() string { return d.redirectURI }
@@ -148,7 +163,7 @@ func (e *Engine) AuthorizeSession(ctx context.Context, s *Session, d *Destinatio
 	if err != nil {
 		return "", err
 	}
-	g.Session, g.AuthTime = s.ID, s.AuthTime
+	g.Session, g.Browser, g.AuthTime = s.ID, s.Browser, s.AuthTime
 	if err := e.birth(ctx, g, &s.User, trace); err != nil {
 		return "", err
 	}
@@ -168,11 +183,11 @@ func (e *Engine) SilentTokens(ctx context.Context, s *Session, d *Destination, s
 		return nil, err
 	}
 	now := time.UnixMilli(g.CreatedAt)
-	g.Session, g.AuthTime = s.ID, s.AuthTime
+	g.Session, g.Browser, g.AuthTime = s.ID, s.Browser, s.AuthTime
 	g.AbsoluteExpiresAt = g.CreatedAt + 2*d.client.AccessTokenLifetime*1000
 	g.CodeExpiresAt, g.RedeemedAt, g.RotatedAt = g.CreatedAt, g.CreatedAt, g.CreatedAt
 	g.IdleExpiresAt = store.IdleEnd(g.CreatedAt, idleLife(d.client))
-	issued, err := e.sign(ctx, d.client, &g.Birthright, shape, now)
+	issued, err := e.sign(ctx, d.client, &g.Birthright, g.Scope, g.Resources, shape, now)
 	if err != nil {
 		return nil, err
 	}

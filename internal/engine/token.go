@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/jose"
@@ -13,7 +15,7 @@ import (
 type TokenRequest struct {
 	Face      oauth.Face
 	GrantType oauth.GrantType
-	ClientID  string
+	Credentials
 
 	// Of authorization_code. RedirectURI is in the form that the code is bound
 	// to; an empty CodeVerifier is one that was not sent.
@@ -25,15 +27,19 @@ type TokenRequest struct {
 	// Of refresh_token.
 	RefreshToken string
 
+	// Scope and Resources ask for less than there could be; "" is all of it.
+	Scope     oauth.Scope
+	Resources oauth.Resources
+
 	Shape Shape
 	Trace Trace
 }
 
 // Shape is how a face wants the tokens of one exchange to look.
 type Shape interface {
-	// NeedsUser reports whether the tokens tell about the user; if not, no user
-	// is read.
-	NeedsUser() bool
+	// NeedsUser reports whether the tokens of the issue tell about the user; if
+	// not, no user is read.
+	NeedsUser(*Issue) bool
 	Draft(Issue) Drafts
 }
 
@@ -41,9 +47,12 @@ type Shape interface {
 // claims, and time.
 type Issue struct {
 	Issuer    string
-	Grant     *Grant
+	Grant     *Grant // nil where the client acts for itself
 	Client    *oauth.Client
 	User      *User // nil if not needed, or anonymous
+	Subject   string
+	Scope     oauth.Scope     // of this access token
+	Resources oauth.Resources // that it is for; "" = not said
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	NewID     func() string // a fresh jti
@@ -53,6 +62,9 @@ type Issue struct {
 type Drafts struct {
 	Access Draft
 	ID     *Draft
+	// ATHash puts the hash of the access token into the ID token (OpenID Connect
+	// Core §3.1.3.6).
+	ATHash bool
 }
 
 // Draft is a token to be signed by the current key of a purpose and algorithm.
@@ -67,59 +79,110 @@ type Draft struct {
 type Issued struct {
 	AccessToken  string
 	IDToken      string
-	RefreshToken string
+	RefreshToken string    // "" if the client may have none
 	ExpiresAt    time.Time // of the access token, whole seconds
 	Lifetime     time.Duration
-	Grant        *Grant
+	Scope        oauth.Scope // of the access token
+	Grant        *Grant      // nil where the client acts for itself
 	Client       *oauth.Client
 	Outcome      store.Outcome
 }
 
 // Token answers a token request. Refusals: invalid_client, unauthorized_client,
-// unsupported_grant_type, invalid_grant; faults: temporarily_unavailable.
+// unsupported_grant_type, invalid_grant, invalid_scope, invalid_target; faults:
+// temporarily_unavailable.
 func (e *Engine) Token(ctx context.Context, req *TokenRequest) (*Issued, error) {
-	client, judged, err := e.clientAt(ctx, req.Face, req.ClientID)
+	caller, err := e.authenticate(ctx, req.Face, req.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	issued, written, err := e.exchange(ctx, client, req)
+	issued, written, err := e.exchange(ctx, caller, req)
+	// A refused exchange has used the client's assertion, too; a fault has not. One
+	// that was used before tells nothing else.
+	if err == nil || !oauth.AsError(err).Fault() {
+		if spent := e.spend(ctx, caller); spent != nil {
+			return nil, spent
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	// The write has told of another configuration than the one that this request
 	// was judged by: the client may be disabled since. What was written stays (a
 	// retry gets the same), what would be answered is judged again.
-	if written != judged {
-		e.clients.forget()
-		if _, err := e.client(ctx, req.Face, req.ClientID); err != nil {
+	if written != 0 && written != caller.judged {
+		if err := e.again(ctx, req.Face, req.Credentials, caller); err != nil {
 			return nil, err
 		}
 	}
 	return issued, nil
 }
 
-func (e *Engine) exchange(ctx context.Context, client *store.Client, req *TokenRequest) (*Issued, int64, error) {
+// exchange also tells the config version at its write; 0 if there was none.
+func (e *Engine) exchange(ctx context.Context, caller *Caller, req *TokenRequest) (*Issued, int64, error) {
+	client := caller.client
+	switch req.GrantType {
+	case oauth.AuthorizationCode, oauth.RefreshToken, oauth.ClientCredentials:
+	default:
+		return nil, 0, oauth.Refuse(oauth.UnsupportedGrantType, "grant type", "The grant_type is not supported.")
+	}
 	if !client.Allows(req.GrantType) {
 		return nil, 0, oauth.Refuse(oauth.UnauthorizedClient, "grant type not allowed to client", "The client may not use this grant_type.")
 	}
 	switch req.GrantType {
 	case oauth.AuthorizationCode:
 		if client.AnonymousProfile {
-			return e.redeemAnonymous(ctx, client, req)
+			return e.redeemAnonymous(ctx, caller, req)
 		}
-		return e.redeemCode(ctx, client, req)
+		return e.redeemCode(ctx, caller, req)
 	case oauth.RefreshToken:
-		return e.refresh(ctx, client, req)
+		return e.refresh(ctx, caller, req)
 	}
-	return nil, 0, oauth.Refuse(oauth.UnsupportedGrantType, "grant type", "The grant_type is not supported.")
+	issued, err := e.clientCredentials(ctx, client, req)
+	return issued, 0, err
+}
+
+// narrowed is the scope and the resources of a request within what a grant has,
+// and within what the client may have today.
+func (e *Engine) narrowed(client *store.Client, g *Grant, req *TokenRequest) (oauth.Scope, oauth.Resources, error) {
+	scope, resources := g.Scope, g.Resources
+	if req.Scope != "" {
+		if !req.Scope.Within(g.Scope) {
+			return "", "", oauth.Refuse(oauth.InvalidScope, "scope wider than the grant's", "The scope is more than was granted.")
+		}
+		scope = req.Scope
+	}
+	if req.Resources != "" {
+		if g.Resources != "" && !req.Resources.Within(g.Resources) {
+			return "", "", oauth.Refuse(oauth.InvalidTarget, "resource outside of the grant", "The resource is none of those that were granted.")
+		}
+		resources = req.Resources
+	}
+	if err := e.checkResources(client, resources); err != nil {
+		return "", "", err
+	}
+	if string(scope) == client.Scope || scope == "" {
+		return scope, resources, nil
+	}
+	return scope.Common(scopeOf(client)), resources, nil
+}
+
+// scopeOf is all that a client may ask for. It was looked at when the client was
+// stored.
+func scopeOf(client *store.Client) oauth.Scope {
+	scope, err := oauth.ParseScope(client.Scope)
+	if err != nil {
+		return ""
+	}
+	return scope
 }
 
 // sign makes the tokens of an exchange, before the store is asked: nothing that
-// the write decides enters them.
-func (e *Engine) sign(ctx context.Context, client *store.Client, g *Grant, shape Shape, now time.Time) (*Issued, error) {
+// the write decides enters them. g is nil where the client acts for itself.
+func (e *Engine) sign(ctx context.Context, client *store.Client, g *Grant, scope oauth.Scope, resources oauth.Resources, shape Shape, now time.Time) (*Issued, error) {
 	lifetime := time.Duration(client.AccessTokenLifetime) * time.Second
 	issue := Issue{
-		Issuer: e.issuer, Grant: g, Client: &client.Client,
+		Issuer: e.issuer, Grant: g, Client: &client.Client, Subject: client.ID, Scope: scope, Resources: resources,
 		IssuedAt: now, ExpiresAt: now.Add(lifetime).Truncate(time.Second),
 	}
 	var randFault error
@@ -130,31 +193,44 @@ func (e *Engine) sign(ctx context.Context, client *store.Client, g *Grant, shape
 		}
 		return id
 	}
-	if shape.NeedsUser() && g.User != (store.UserID{}) {
-		u, found, err := e.store.User(ctx, g.User)
-		if err != nil {
-			return nil, fault("user", err)
+	if g != nil {
+		issue.Subject = g.Subject
+		if g.User != (store.UserID{}) && shape.NeedsUser(&issue) {
+			u, found, err := e.store.User(ctx, g.User)
+			if err != nil {
+				return nil, fault("user", err)
+			}
+			if !found {
+				return nil, oauth.Refuse(oauth.InvalidGrant, "user deleted", invalidGrant)
+			}
+			issue.User = &u
 		}
-		if !found {
-			return nil, oauth.Refuse(oauth.InvalidGrant, "user deleted", invalidGrant)
-		}
-		issue.User = &u
 	}
 	drafts := shape.Draft(issue)
 	if randFault != nil {
 		return nil, randFault
 	}
-	out := &Issued{ExpiresAt: issue.ExpiresAt, Lifetime: lifetime, Grant: g, Client: &client.Client}
+	out := &Issued{ExpiresAt: issue.ExpiresAt, Lifetime: lifetime, Scope: scope, Grant: g, Client: &client.Client}
 	var err error
 	if out.AccessToken, err = e.keys.sign(&drafts.Access, now); err != nil {
 		return nil, err
 	}
 	if drafts.ID != nil {
+		if drafts.ATHash {
+			drafts.ID.Claims.String("at_hash", atHash(out.AccessToken))
+		}
 		if out.IDToken, err = e.keys.sign(drafts.ID, now); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// atHash is the left half of the hash that the algorithm's name tells, which is
+// SHA-256 for all of ours.
+func atHash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
 // birthright reads what a grant was born with; nil if there is none.
