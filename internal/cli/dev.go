@@ -25,6 +25,7 @@ come back at the next start: their secrets follow from the master key, which is 
 DIR/master.key, or in the variable TALLYSTICK_MASTER_KEY if that is set.`,
 		Example: `  tallystick dev
   tallystick dev --listen 127.0.0.1:0 --data /tmp/demo
+  tallystick dev --seed clients.json
   tallystick dev --tls --client-redirect https://app.example.com/callback`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +46,8 @@ DIR/master.key, or in the variable TALLYSTICK_MASTER_KEY if that is set.`,
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "`address` to listen on; loopback only, port 0 takes a free one")
 	f.StringVar(&o.Data, "data", "./.tallystick", "`directory` for the database, the master key and dev.json")
 	f.StringVar(&o.Issuer, "issuer", "", "`URL` that the server is reached by (default http://<listen address>)")
-	f.StringArrayVar(&o.Redirects, "client-redirect", nil, "further redirect `URI` for the demo app (repeatable)")
+	f.StringArrayVar(&o.Redirects, "client-redirect", nil, "further redirect `URI` for the demo clients web, spa and the Userdocks app (repeatable)")
+	f.StringVar(&o.Seed, "seed", "", "JSON `file` of further clients and users")
 	f.BoolVar(&o.TLS, "tls", false, "serve https://localhost:PORT by a local CA, written to DIR/ca.pem")
 	f.StringVar(&o.SMTP, "smtp", "", "send mails by `URL` (smtp://user:password@host:587) instead of catching them at /dev/mail")
 	return cmd

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/server"
@@ -33,6 +34,7 @@ type Options struct {
 	Redirects []string
 	TLS       bool
 	SMTP      string // URL of a mail server; "" catches mails in a page
+	Seed      string // file of further clients and users; "" = none
 
 	Out    io.Writer // the banner
 	ErrOut io.Writer // the log
@@ -67,6 +69,10 @@ func (o *Options) Check() error {
 		err := oauth.CheckRedirectURI(u)
 		if u == oauth.URNAuto {
 			err = errors.New("the URN is for clients of anonymous profiles; the demo app needs a page")
+		} else if err == nil && oauth.Origin(u) == "" {
+			err = errors.New("the demo clients need a page, http or https")
+		} else if err == nil && !oauth.Bare(u) {
+			err = errors.New("the Userdocks app's redirect URIs have no query")
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--client-redirect %q: %w", u, err))
@@ -117,6 +123,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	more := new(seedFile)
+	if o.Seed != "" {
+		if more, err = readSeed(o.Seed); err != nil {
+			return err
+		}
+	}
 	// The port first: if it is taken, nothing has been touched.
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -150,7 +162,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}
 	log := slog.New(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	srv, err := server.Open(ctx, server.Config{Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Mail: sender, Log: log})
+	srv, err := server.Open(ctx, server.Config{
+		Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Mail: sender, Log: log,
+		Registration: engine.Registration{Mode: engine.RegistrationOpen}, Loopback: true,
+	})
 	if errors.Is(err, server.ErrMasterKey) {
 		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.keyName(), err)
 	}
@@ -159,7 +174,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
 
-	w, err := seed(ctx, srv, dir.master, issuer, o.Redirects)
+	w, err := seed(ctx, srv, dir.master, issuer, o.Redirects, more, log)
 	if err != nil {
 		return fmt.Errorf("seed the demo: %w", err)
 	}
@@ -170,10 +185,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		curl += " --cacert " + shellQuote(dir.path("ca.pem"))
 	}
 	for pattern, h := range demo.Handlers(demo.Config{
-		Target: srv.Handler, Base: base, Curl: curl,
+		Target: srv.Handler, Base: base, Issuer: issuer, Curl: curl,
 		Email: w.User.Email, Password: w.User.Password,
 		App: w.Userdocks.AppUUID, AppRedirect: w.Userdocks.RedirectURI, ReadAPIKey: w.Userdocks.ReadAPIKey,
-		Boutique: w.Dressipi.ClientID, SignIn: w.Userdocks.signIn(), Mailbox: w.Mailbox,
+		Boutique: w.Dressipi.ClientID,
+		Web:      w.Clients.Web.ClientID, WebSecret: w.Clients.Web.ClientSecret, SPA: w.Clients.SPA.ClientID,
+		SignIn: w.Userdocks.signIn(), Mailbox: w.Mailbox,
 	}) {
 		srv.Handle(pattern, local(issuer, h))
 	}

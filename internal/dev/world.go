@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +17,9 @@ import (
 	"github.com/tallystick/tallystick/internal/seal"
 	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/wire/demo"
 	"github.com/tallystick/tallystick/internal/wire/dressipi"
+	"github.com/tallystick/tallystick/internal/wire/oidc"
 	"github.com/tallystick/tallystick/internal/wire/userdocks"
 )
 
@@ -24,6 +28,7 @@ import (
 type world struct {
 	Issuer    string         `json:"issuer"`
 	User      userWorld      `json:"user"`
+	Clients   clientsWorld   `json:"clients"`
 	Userdocks userdocksWorld `json:"userdocks"`
 	Dressipi  dressipiWorld  `json:"dressipi"`
 	Mailbox   string         `json:"mailbox"`
@@ -33,6 +38,18 @@ type userWorld struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
 	Sub      string `json:"sub"`
+}
+
+type clientsWorld struct {
+	Web     clientWorld `json:"web"`
+	SPA     clientWorld `json:"spa"`
+	Service clientWorld `json:"service"`
+}
+
+type clientWorld struct {
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret,omitempty"`
+	RedirectURI  string `json:"redirect_uri,omitempty"`
 }
 
 type userdocksWorld struct {
@@ -64,10 +81,17 @@ type dressipiWorld struct {
 
 const demoEmail = "zoe@example.com"
 
+// demoClaims are all that a scope can ask for, so that each shows something.
+const demoClaims = `{"name":"Zoë Kerbholz","given_name":"Zoë","family_name":"Kerbholz","middle_name":"Ada",` +
+	`"nickname":"Zo","preferred_username":"zoe","profile":"https://example.com/zoe","picture":"https://example.com/zoe.png",` +
+	`"website":"https://zoe.example.com","gender":"female","birthdate":"1990-12-10","zoneinfo":"Europe/Berlin","locale":"en",` +
+	`"phone_number":"+49 30 901820","phone_number_verified":true,` +
+	`"address":{"formatted":"Kerbgasse 1\n10178 Berlin\nGermany","street_address":"Kerbgasse 1","locality":"Berlin","postal_code":"10178","country":"Germany"}}`
+
 // seed puts the demo user and clients into the store. Everything about them
 // follows from the master key, so they are the same at the next start and on
 // every replica; what is there already is left alone.
-func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer string, redirects []string) (*world, error) {
+func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer string, redirects []string, more *seedFile, log *slog.Logger) (*world, error) {
 	secret := func(purpose string) string {
 		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(master.Derive("dev "+purpose, 20)))
 	}
@@ -90,15 +114,28 @@ func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer s
 		ReadAPIKey: "udr_" + secret("read key"), WriteAPIKey: "udw_" + secret("write key"),
 		User: credentials{w.User.Email, w.User.Password},
 	}
+	w.Clients = clientsWorld{
+		Web:     clientWorld{"web", secret("web secret"), issuer + demo.AppCallback},
+		SPA:     clientWorld{"spa", "", issuer + demo.SPACallback},
+		Service: clientWorld{"service", secret("service secret"), ""},
+	}
 	now := time.Now().UnixMilli()
-	s := seeder{ctx: ctx, store: srv.Store, now: now}
+	s := seeder{ctx: ctx, store: srv.Store, engine: srv.Engine, now: now}
 	s.user(user, w.User.Password, w.Userdocks.AppUUID, store.Tenant{ID: id("tenant"), Name: "Kerbholz & Daughters", CreatedAt: now})
 	s.client(userdocksApp(w.Userdocks, redirects))
 	s.apiKey(w.Userdocks.AppUUID, w.Userdocks.ReadAPIKey, engine.Read)
 	s.apiKey(w.Userdocks.AppUUID, w.Userdocks.WriteAPIKey, engine.Write)
 	s.client(boutique(w.Dressipi.ClientID, "Demo boutique"))
 	s.client(boutique(w.Dressipi.SecondClientID, "Second boutique"))
-	return w, s.err
+	for _, c := range standardClients(w.Clients, issuer, redirects) {
+		s.client(c)
+	}
+	s.secret(w.Clients.Web.ClientID, w.Clients.Web.ClientSecret)
+	s.secret(w.Clients.Service.ClientID, w.Clients.Service.ClientSecret)
+	if s.err != nil {
+		return nil, s.err
+	}
+	return w, more.apply(ctx, srv, master, &s, log)
 }
 
 func userdocksApp(u userdocksWorld, redirects []string) store.Client {
@@ -114,6 +151,44 @@ func userdocksApp(u userdocksWorld, redirects []string) store.Client {
 		Scope:        "email openid profile",
 		Policy:       policy,
 	}}
+}
+
+// standardClients are the demo clients of the standard face. The further redirect
+// URIs are those of somebody's program that tries it, who may also want to come back
+// there, or to its first page, after a logout.
+func standardClients(w clientsWorld, issuer string, redirects []string) []store.Client {
+	after := func(own string) []string {
+		all := append([]string{own}, redirects...)
+		for _, r := range redirects {
+			if o := oauth.Origin(r); o != "" {
+				all = append(all, o, o+"/")
+			}
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	web := oauth.Client{
+		ID: w.Web.ClientID, Name: "Demo web app", URI: issuer + demo.AppPath, AuthMethod: oauth.AuthSecretBasic,
+		RedirectURIs:           append([]string{w.Web.RedirectURI}, redirects...),
+		PostLogoutRedirectURIs: after(issuer + demo.AppPath),
+		BackchannelLogout:      issuer + demo.AppLogout, BackchannelSID: true,
+	}
+	spa := oauth.Client{
+		ID: w.SPA.ClientID, Name: "Demo browser app", URI: issuer + demo.SPAPath, AuthMethod: oauth.AuthNone,
+		RedirectURIs:           append([]string{w.SPA.RedirectURI}, redirects...),
+		PostLogoutRedirectURIs: after(issuer + demo.SPAPath),
+	}
+	service := oauth.Client{
+		ID: w.Service.ClientID, Name: "Demo service", AuthMethod: oauth.AuthSecretBasic,
+		GrantTypes: []oauth.GrantType{oauth.ClientCredentials}, Scope: "api:read api:write",
+	}
+	var all []store.Client
+	for _, c := range []oauth.Client{web, spa, service} {
+		c.Complete()
+		c.Policy = oauth.DefaultPolicy(c.AuthMethod)
+		all = append(all, store.Client{Face: oidc.Name, Source: "dev", Client: c})
+	}
+	return all
 }
 
 // boutique is a client of the anonymous class: its installs cannot recover from
@@ -134,10 +209,24 @@ func boutique(id, name string) store.Client {
 
 // seeder keeps the first error.
 type seeder struct {
-	ctx   context.Context
-	store store.Store
-	now   store.Time
-	err   error
+	ctx    context.Context
+	store  store.Store
+	engine *engine.Engine
+	now    store.Time
+	err    error
+}
+
+// secret sees that a client can authenticate by its secret.
+func (s *seeder) secret(clientID, secret string) {
+	if s.err != nil {
+		return
+	}
+	c, found, err := s.store.Client(s.ctx, clientID)
+	if err != nil || !found || s.engine.HasClientSecret(&c, secret) {
+		s.err = err
+		return
+	}
+	s.err = s.engine.PutClientSecret(s.ctx, clientID, secret, time.Time{})
 }
 
 func (s *seeder) client(c store.Client) {
@@ -210,7 +299,7 @@ func (s *seeder) user(id store.UserID, word, app string, tenant store.Tenant) {
 		PasswordHash: hash, CredentialVersion: u.CredentialVersion + 1, ClientID: app,
 		// He has been here before, so that nobody else's guesses slow him.
 		KnownAddress: engine.Network("127.0.0.1"),
-		Claims:       []byte(`{"name":"Zoë Kerbholz","given_name":"Zoë","family_name":"Kerbholz","locale":"en"}`),
+		Claims:       []byte(demoClaims),
 		CreatedAt:    s.now, UpdatedAt: s.now,
 	})
 	if s.err = err; err == nil {

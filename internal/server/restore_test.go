@@ -97,9 +97,9 @@ func copyDatabase(t *testing.T, w *testkit.World) string {
 
 // A database that was made under another master key is refused at the door.
 func TestForeignMasterKey(t *testing.T) {
-	w, stranger := testkit.NewWorld(t), testkit.NewWorld(t)
+	w := testkit.NewWorld(t)
 	copied := copyDatabase(t, w)
-	_, err := server.Open(t.Context(), server.Config{Database: copied, Issuer: testkit.Issuer, Master: stranger.Master, Log: testkit.NoLog()})
+	_, err := server.Open(t.Context(), server.Config{Database: copied, Issuer: testkit.Issuer, Master: testkit.NewMaster(t), Log: testkit.NoLog()})
 	if err == nil || err.Error() != server.ErrMasterKey.Error() {
 		t.Errorf("%v, want %v", err, server.ErrMasterKey)
 	}

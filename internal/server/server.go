@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/fetch"
 	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
@@ -34,7 +35,14 @@ type Config struct {
 	Hasher   *password.Hasher // nil for the default
 	// Mail sends what the outbox holds; nil leaves it there, for another node.
 	Mail mail.Sender
-	Log  *slog.Logger
+	// Registration is who may register clients; the zero value is nobody.
+	Registration engine.Registration
+	// Resources may be asked for by every client (RFC 8707).
+	Resources []string
+	// Loopback is for dev: clients may have addresses on this machine that the server
+	// fetches and posts to, and may ask for resources on it.
+	Loopback bool
+	Log      *slog.Logger
 	// Now and Rand are nil for the real ones.
 	Now  func() time.Time
 	Rand io.Reader
@@ -46,10 +54,11 @@ type Server struct {
 	Engine  *engine.Engine
 	Handler http.Handler // the faces and the probes
 
-	db   io.Closer
-	mux  *http.ServeMux
-	mail mail.Sender
-	log  *slog.Logger
+	db    io.Closer
+	mux   *http.ServeMux
+	mail  mail.Sender
+	fetch *fetch.Fetcher
+	log   *slog.Logger
 }
 
 // keysEvery is how often a node looks for keys that others have added; they wait
@@ -101,17 +110,16 @@ func OpenStore(ctx context.Context, c Config) (store.Store, io.Closer, error) {
 }
 
 func assemble(ctx context.Context, st store.Store, db io.Closer, c Config) (*Server, error) {
+	fetcher := fetch.New(fetch.Config{Loopback: c.Loopback, Now: c.Now})
 	e, err := engine.New(ctx, engine.Config{
 		Store: st, Master: c.Master, Issuer: c.Issuer, Hasher: c.Hasher, Now: c.Now, Rand: c.Rand,
-		Keys: []engine.KeySpec{
-			dressipi.SigningKey,
-			userdocks.SigningKey,
-		},
+		Keys:  append([]engine.KeySpec{dressipi.SigningKey, userdocks.SigningKey}, oidc.SigningKeys...),
+		Fetch: fetcher, Registration: c.Registration, Resources: c.Resources, LoopbackResources: c.Loopback,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Store: st, Engine: e, db: db, mux: http.NewServeMux(), mail: c.Mail, log: c.Log}
+	s := &Server{Store: st, Engine: e, db: db, mux: http.NewServeMux(), mail: c.Mail, fetch: fetcher, log: c.Log}
 	s.Handler = s.funnel().Clean(s.mux, renderProbe)
 	s.Mount(oidc.Face(e))
 	s.Mount(userdocks.Face(e))
@@ -164,6 +172,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	background.Go(func() {
 		s.Engine.WatchKeys(ctx, keysEvery, func(err error) { s.log.Error("keys", "err", err) })
 	})
+	background.Go(func() { s.runNotices(ctx) })
 	if s.mail != nil {
 		background.Go(func() { s.runOutbox(ctx) })
 	}

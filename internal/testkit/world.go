@@ -4,13 +4,17 @@
 package testkit
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,6 +29,7 @@ import (
 	"github.com/tallystick/tallystick/internal/store"
 	"github.com/tallystick/tallystick/internal/tally"
 	"github.com/tallystick/tallystick/internal/wire/dressipi"
+	"github.com/tallystick/tallystick/internal/wire/oidc"
 	"github.com/tallystick/tallystick/internal/wire/userdocks"
 )
 
@@ -72,6 +77,21 @@ const (
 	OtherWriteKey = "other-write-key"
 	DisabledKey   = "disabled-app-read-key"
 
+	// Clients of the standard face.
+	Web           = "web" // client_secret_basic
+	WebSecret     = "web-secret-of-more-than-32-characters"
+	WebCallback   = "https://web.example.com/callback"
+	WebSignedOut  = "https://web.example.com/signed-out"
+	Web2          = "web2"
+	Web2Secret    = "web2-secret-of-more-than-32-characters"
+	Web2Callback  = "https://second.example.com/callback"
+	SPA           = "spa" // public
+	SPACallback   = "https://spa.example.com/callback"
+	Native        = "native"  // public, on loopback
+	Service       = "service" // client_credentials
+	ServiceSecret = "service-secret-of-more-than-32-characters"
+	API           = "https://api.example.com/" // a resource that Web and SPA may ask for
+
 	Email    = "ada@example.com"
 	Password = "correct horse battery staple"
 )
@@ -105,26 +125,83 @@ func OtherTenantOf(w *World) Option {
 // NoLog throws lines away.
 func NoLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// NewWorld makes a world.
+// NewWorld makes a world. All begin as copies of one: what takes time is finding RSA
+// keys, and no test is about that.
 func NewWorld(t testing.TB, options ...Option) *World {
 	t.Helper()
-	dir := t.TempDir()
+	first := template()
+	if first.err != nil {
+		t.Fatal(first.err)
+	}
 	clock := NewClock()
-	master, err := seal.ReadOrCreate(filepath.Join(dir, "master.key"), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := server.Config{
-		Database: filepath.Join(dir, "test.db"), Issuer: Issuer, Master: master, Now: clock.Now,
-		Hasher: cheapHasher(), Log: NoLog(),
-	}
+	c := config(filepath.Join(t.TempDir(), "test.db"), first.master, clock)
 	for _, o := range options {
 		o(&c)
 	}
+	fresh := c.Tenant != "" // it shares somebody else's database, and has no part in the copy
+	if !fresh {
+		if err := os.WriteFile(c.Database, first.database, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w := open(t, c, clock)
-	w.populate(t, c.Hasher)
+	if fresh {
+		if err := w.populate(t.Context(), c.Hasher); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.User = adaUser(w.Clock.Now().UnixMilli(), first.hash)
 	return w
 }
+
+// NewMaster makes a master key that no world has.
+func NewMaster(t testing.TB) *seal.Master {
+	t.Helper()
+	m, err := seal.ReadOrCreate(filepath.Join(t.TempDir(), "stranger.key"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func config(path string, master *seal.Master, clock *Clock) server.Config {
+	return server.Config{
+		Database: path, Issuer: Issuer, Master: master, Now: clock.Now, Hasher: cheapHasher(), Log: NoLog(),
+		Registration: engine.Registration{Mode: engine.RegistrationOpen}, Loopback: true,
+	}
+}
+
+// original is the world that all others are copies of.
+type original struct {
+	master   *seal.Master
+	database []byte
+	hash     string // of Password
+	err      error
+}
+
+var template = sync.OnceValue(func() (o original) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "tallystick-world-")
+	if err != nil {
+		return original{err: err}
+	}
+	defer os.RemoveAll(dir)
+	if o.master, o.err = seal.ReadOrCreate(filepath.Join(dir, "master.key"), rand.Reader); o.err != nil {
+		return o
+	}
+	clock := NewClock()
+	c := config(filepath.Join(dir, "first.db"), o.master, clock)
+	s, err := server.Open(ctx, c)
+	if err != nil {
+		return original{err: err}
+	}
+	w := &World{Server: s, Clock: clock}
+	err = errors.Join(w.populate(ctx, c.Hasher), s.Close())
+	o.hash = w.User.PasswordHash
+	o.database, o.err = os.ReadFile(c.Database)
+	o.err = errors.Join(err, o.err)
+	return o
+})
 
 // NewWorldOf opens a copy of a world's database: the same issuer under the same
 // clock.
@@ -155,15 +232,10 @@ func open(t testing.TB, c server.Config, clock *Clock) *World {
 	return &World{Server: s, Clock: clock, Master: c.Master, Path: c.Database}
 }
 
-func (w *World) populate(t testing.TB, hasher *password.Hasher) {
-	t.Helper()
-	ctx, now := t.Context(), w.Clock.Now().UnixMilli()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+// populate fills an empty world, and returns the first error.
+func (w *World) populate(ctx context.Context, hasher *password.Hasher) (failed error) {
+	now := w.Clock.Now().UnixMilli()
+	must := func(err error) { failed = cmp.Or(failed, err) }
 	for _, id := range []string{Shop, OtherShop} {
 		must(w.Store.PutClient(ctx, AnonymousClient(id, now)))
 	}
@@ -181,18 +253,21 @@ func (w *World) populate(t testing.TB, hasher *password.Hasher) {
 	} {
 		must(w.Store.PutAPIKey(ctx, k))
 	}
+	for id, secret := range map[string]string{Web: WebSecret, Web2: Web2Secret, Service: ServiceSecret, SPA: "", Native: ""} {
+		c := StandardClient(id, now)
+		must(c.Check())
+		must(w.Store.PutClient(ctx, c))
+		if secret != "" {
+			must(w.Engine.PutClientSecret(ctx, id, secret, time.Time{}))
+		}
+	}
 	hash, err := hasher.Hash(ctx, Password)
 	must(err)
-	w.User = store.User{
-		ID: store.UserID{0xaa, 6: 0x40, 8: 0x80}, Email: Email, EmailVerified: true, PasswordHash: hash, CredentialVersion: 1,
-		Identifiers: []store.Identifier{{Kind: "email", Value: Email}},
-		Claims:      []byte(`{"name":"Ada Lövelace","given_name":"Ada","locale":"en"}`),
-		CreatedAt:   now, UpdatedAt: now, ClientID: App,
-	}
+	w.User = adaUser(now, hash)
 	out, err := w.Store.PutUser(ctx, w.User)
 	must(err)
 	if out != store.Done {
-		t.Fatalf("put user: %v", out)
+		must(fmt.Errorf("put user: %v", out))
 	}
 	for i, other := range []store.User{
 		{Email: "unverified@example.com"},
@@ -207,6 +282,17 @@ func (w *World) populate(t testing.TB, hasher *password.Hasher) {
 	}
 	must(w.Store.PutTenant(ctx, store.Tenant{ID: store.TenantID{0xbb, 6: 0x40, 8: 0x80}, Name: "Ada's", CreatedAt: now}))
 	must(w.Store.PutMembership(ctx, store.Membership{Tenant: store.TenantID{0xbb, 6: 0x40, 8: 0x80}, User: w.User.ID, Role: "admin", CreatedAt: now}))
+	return failed
+}
+
+// adaUser is the world's user.
+func adaUser(now store.Time, hash string) store.User {
+	return store.User{
+		ID: store.UserID{0xaa, 6: 0x40, 8: 0x80}, Email: Email, EmailVerified: true, PasswordHash: hash, CredentialVersion: 1,
+		Identifiers: []store.Identifier{{Kind: "email", Value: Email}},
+		Claims:      []byte(`{"name":"Ada Lövelace","given_name":"Ada","locale":"en"}`),
+		CreatedAt:   now, UpdatedAt: now, ClientID: App,
+	}
 }
 
 // AnonymousClient is a Dressipi client as `dev` has it.
@@ -230,6 +316,30 @@ func AppClient(id string, now store.Time, redirects ...string) store.Client {
 	}}
 }
 
+// StandardClient is one of the world's clients of the standard face.
+func StandardClient(id string, now store.Time) store.Client {
+	c := oauth.Client{ID: id, AuthMethod: oauth.AuthNone}
+	switch id {
+	case Web:
+		c.Name, c.AuthMethod, c.RedirectURIs = "Web", oauth.AuthSecretBasic, []string{WebCallback}
+		c.PostLogoutRedirectURIs = []string{WebSignedOut}
+	case Web2:
+		c.Name, c.AuthMethod, c.RedirectURIs = "Second web", oauth.AuthSecretPost, []string{Web2Callback}
+	case SPA:
+		c.Name, c.RedirectURIs = "SPA", []string{SPACallback}
+	case Native:
+		c.Name, c.ApplicationType, c.RedirectURIs = "Native", "native", []string{"http://127.0.0.1/cb", "com.example.app:/cb"}
+	case Service:
+		c.AuthMethod, c.GrantTypes, c.Scope = oauth.AuthSecretBasic, []oauth.GrantType{oauth.ClientCredentials}, "api:read api:write"
+	}
+	c.Complete()
+	c.Policy = oauth.DefaultPolicy(c.AuthMethod)
+	if id == Web || id == SPA {
+		c.Resources = []string{API}
+	}
+	return store.Client{Face: oidc.Name, Source: "dev", CreatedAt: now, UpdatedAt: now, Client: c}
+}
+
 // Mails delivers what is due in the outbox, and returns it in the order in which
 // it was sent.
 func (w *World) Mails(t testing.TB) (sent []engine.Mail) {
@@ -242,6 +352,14 @@ func (w *World) Mails(t testing.TB) (sent []engine.Mail) {
 		t.Fatal(err)
 	}
 	return sent
+}
+
+// Notices tells clients of the logouts that are due.
+func (w *World) Notices(t testing.TB) {
+	t.Helper()
+	if err := w.Engine.DeliverNotices(t.Context(), oidc.LogoutToken, w.PostLogout); err != nil {
+		t.Error(err)
+	}
 }
 
 // Count counts the rows of a table, whoever's they are.

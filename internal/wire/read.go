@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -56,14 +57,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // Params are the parameters of a form or a query, each sent once. A parameter
-// without a value is one that was not sent (RFC 6749 §3.1, §3.2).
+// without a value is one that was not sent (RFC 6749 §3.1, §3.2). The values of one
+// that may be repeated are joined by a space.
 type Params map[string]string
 
 // ParseParams reads an application/x-www-form-urlencoded string. Refused are:
 // a parameter that is sent twice, even with equal values (RFC 6749 §3.1: first
 // and last wins hide attacks), a bad escape, bytes that are not UTF-8, NUL, and
-// more than 50 parameters.
-func ParseParams(s string) (Params, error) {
+// more than 50 parameters. Only those named as repeatable may be sent several times;
+// no legal value of theirs has a space in it.
+func ParseParams(s string, repeatable ...string) (Params, error) {
 	if strings.Count(s, "&") >= maxParams {
 		return nil, invalidRequest("too many parameters", "At most 50 parameters may be sent.")
 	}
@@ -75,14 +78,15 @@ func ParseParams(s string) (Params, error) {
 	}
 	params := make(Params, len(values))
 	for name, vs := range values {
-		if len(vs) > 1 {
+		if len(vs) > 1 && !slices.Contains(repeatable, name) {
 			return nil, duplicate(name)
 		}
-		if !text(name) || !text(vs[0]) {
+		value := strings.Join(vs, " ")
+		if !text(name) || !text(value) {
 			return nil, invalidRequest("parameter not text", "Parameters must be UTF-8 without NUL.")
 		}
-		if vs[0] != "" {
-			params[name] = vs[0]
+		if value != "" {
+			params[name] = value
 		}
 	}
 	return params, nil

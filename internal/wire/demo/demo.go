@@ -2,12 +2,15 @@
 // explains each face's exchange as a walk that is pressed through step by step:
 // what was sent, what came back, the decoded tokens, the rule that applied, and
 // the same as curl. Every request really goes to the server that it explains;
-// nothing is kept here, what a later step needs travels in hidden fields.
+// what a later step needs travels in hidden fields, or in a cookie where the
+// browser goes away in between. The one thing kept here is the last few logouts
+// that the app was told of. One walk is an app that runs in the browser.
 package demo
 
 import (
 	"cmp"
 	"embed"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +22,7 @@ import (
 type Config struct {
 	Target http.Handler // the server's own mux, which answers every step
 	Base   string       // where the server listens: http://127.0.0.1:8080
+	Issuer string       // where browsers reach it; Base, unless a proxy stands before it
 	Curl   string       // the beginning of every printed command: "curl", quoted where needed
 
 	Email, Password string // the demo user
@@ -28,14 +32,21 @@ type Config struct {
 	ReadAPIKey  string // its API key of type read
 	Boutique    string // client_id of the demo client of the Dressipi face
 
+	Web, WebSecret string // the confidential client of the standard face
+	SPA            string // its public client
+
 	SignIn  string // the hosted page of the Userdocks face, for the demo app
 	Mailbox string // the page of caught mails
 
 	Now func() time.Time // nil for the real clock
 }
 
-// The policy leaves a page nothing but its own stylesheet, mark and forms.
-const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// The policy leaves a page nothing but its own stylesheet, mark and forms. The
+// browser app has its scripts, too, and may ask the server that it came from.
+const (
+	policy    = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	spaPolicy = policy + "; script-src 'self'; connect-src 'self'"
+)
 
 //go:embed static
 var static embed.FS
@@ -44,7 +55,9 @@ const callbackPath = "/dev/userdocks/callback"
 
 type demo struct {
 	Config
-	walks []*walk
+	walks          []*walk
+	app, userdocks *walk // two of them
+	notices        notices
 }
 
 // Handlers are the pages by ServeMux pattern. They claim "/{$}" and all that is
@@ -53,7 +66,8 @@ func Handlers(c Config) map[string]http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now //nolint:forbidigo // the page plays a client, and this is that client's clock
 	}
-	d := &demo{Config: c, walks: []*walk{dressipiWalk(), userdocksWalk()}}
+	d := &demo{Config: c, app: appWalk(), userdocks: userdocksWalk()}
+	d.walks = []*walk{d.app, dressipiWalk(), d.userdocks}
 	// A form of another site must not press these buttons, although all that it
 	// could gain is a demo session.
 	guard := http.NewCrossOriginProtection()
@@ -67,6 +81,11 @@ func Handlers(c Config) map[string]http.Handler {
 		"GET /dev/style.css":  file("static/style.css", "text/css; charset=utf-8"),
 		"GET /dev/mark.svg":   file("static/mark.svg", "image/svg+xml"),
 		"GET " + callbackPath: http.HandlerFunc(d.callback),
+		"GET " + SPAPath:      http.HandlerFunc(d.spa),
+		"GET " + SPACallback:  http.HandlerFunc(d.spa),
+	}
+	for _, name := range spaScripts {
+		all["GET "+SPAPath+"/"+name] = file("static/spa/"+name, "text/javascript; charset=utf-8")
 	}
 	for _, walk := range d.walks {
 		all["GET "+walk.path()] = d.start(walk)
@@ -76,12 +95,28 @@ func Handlers(c Config) map[string]http.Handler {
 			}
 		}
 	}
+	all["GET "+AppPath] = http.HandlerFunc(d.startApp)
+	all["POST "+AppPath+"/"+d.app.steps[atRequest].Slug] = guard.Handler(http.HandlerFunc(d.request))
+	// What may come from another site has a proof of its own: the state, the token.
+	all["GET "+AppCallback] = http.HandlerFunc(d.callbackOfApp)
+	all["POST "+AppCallback] = http.HandlerFunc(d.callbackOfApp)
+	all["POST "+AppLogout] = http.HandlerFunc(d.backchannelLogout)
+	stray := d.stray(all)
+	all["/dev"], all["/dev/"], all["HEAD "+AppCallback] = stray, stray, stray
+	return all
+}
+
+// stray answers for what no pattern is for.
+func (d *demo) stray(all map[string]http.Handler) http.Handler {
 	allow := map[string]string{}
-	for pattern := range all {
+	for _, pattern := range slices.Sorted(maps.Keys(all)) {
 		method, path, _ := strings.Cut(pattern, " ")
-		allow[path] = strings.Replace(method, "GET", "GET, HEAD", 1)
+		if method == http.MethodGet && path != AppCallback { // which uses the flow up
+			method += ", " + http.MethodHead
+		}
+		allow[path] = strings.TrimPrefix(allow[path]+", "+method, ", ")
 	}
-	stray := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		methods, ok := allow[r.URL.Path]
 		switch {
 		case ok:
@@ -93,8 +128,6 @@ func Handlers(c Config) map[string]http.Handler {
 			d.refuse(w, r, http.StatusNotFound, problem{Kind: "not-found"})
 		}
 	})
-	all["/dev"], all["/dev/"] = stray, stray
-	return all
 }
 
 func file(name, mediaType string) http.Handler {
@@ -103,7 +136,7 @@ func file(name, mediaType string) http.Handler {
 		panic(err) // the file is part of the binary
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		secure(w.Header())
+		secure(w.Header(), policy)
 		// Small and local: asking again beats yesterday's stylesheet.
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", mediaType)
@@ -111,7 +144,7 @@ func file(name, mediaType string) http.Handler {
 	})
 }
 
-func secure(h http.Header) {
+func secure(h http.Header, policy string) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -122,8 +155,11 @@ func (d *demo) home(w http.ResponseWriter, _ *http.Request) {
 	show(w, http.StatusOK, "home", d)
 }
 
-// Walks are for the home page.
-func (d *demo) Walks() []*walk { return d.walks }
+// AppSteps and Others are for the home page.
+func (d *demo) AppSteps() []step { return d.app.steps }
+
+// Others are the walks of the faces beside the standard one.
+func (d *demo) Others() []*walk { return d.walks[1:] }
 
 // start shows a walk with the form of its first step.
 func (d *demo) start(walk *walk) http.Handler {
@@ -152,6 +188,9 @@ func (d *demo) press(walk *walk, i int) http.Handler {
 		if x.Served() {
 			next++
 			learnt := step.learn(x.body)
+			if step.judge != nil {
+				v.Checks = step.judge(&evidence{demo: d, visitor: r, body: x.body, had: keep, got: learnt})
+			}
 			for _, name := range walk.keeps {
 				// What worked is what the next steps begin with; the answer's own
 				// values come last, because a refresh token is answered by another.
@@ -166,6 +205,9 @@ func (d *demo) press(walk *walk, i int) http.Handler {
 				v.Proof = step.prove(x.body, keep["access_token"])
 			}
 			v.Link = learnt["link"]
+		}
+		if step.refused {
+			next = i + 1
 		}
 		if last := i == len(walk.steps)-1; !last {
 			v.Next = d.offer(walk, next, keep)
@@ -182,7 +224,7 @@ func (d *demo) callback(w http.ResponseWriter, r *http.Request) {
 		d.refuseBecause(w, r, err)
 		return
 	}
-	walk := d.walks[1]
+	walk := d.userdocks
 	i := slices.IndexFunc(walk.steps, func(s step) bool { return s.method == "" })
 	show(w, http.StatusOK, walk.Face, view{
 		Walk: walk, Step: &walk.steps[i], Number: i + 1, Query: lines, Next: d.offer(walk, i+1, values(got)),

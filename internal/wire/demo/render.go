@@ -15,11 +15,13 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// pages are the templates by page. Those of the walks are one layout with two
-// sets of texts.
+// pages are the templates by page. Those of the walks are one layout with a set
+// of texts each.
 var pages = map[string]*template.Template{
 	"home":      parse("home"),
 	"problem":   parse("problem"),
+	"spa":       parse("spa"),
+	"app":       parse("walk", "app"),
 	"dressipi":  parse("walk", "dressipi"),
 	"userdocks": parse("walk", "userdocks"),
 }
@@ -38,7 +40,11 @@ func show(w http.ResponseWriter, status int, page string, data any) {
 	if err := pages[page].ExecuteTemplate(&b, "layout", data); err != nil {
 		panic(err) // a template that does not fit its data
 	}
-	secure(w.Header())
+	allowed := policy
+	if page == "spa" {
+		allowed = spaPolicy
+	}
+	secure(w.Header(), allowed)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader may be gone
@@ -56,6 +62,9 @@ func (p *problem) Error() string { return p.Kind }
 // refuse shows a problem.
 func (d *demo) refuse(w http.ResponseWriter, r *http.Request, status int, p problem) {
 	p.Back = "/dev"
+	if strings.HasPrefix(r.URL.Path, SPAPath+"/") {
+		p.Back = SPAPath
+	}
 	for _, walk := range d.walks {
 		if strings.HasPrefix(r.URL.Path+"/", walk.path()+"/") {
 			p.Back = walk.path()

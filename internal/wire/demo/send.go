@@ -42,38 +42,25 @@ var shownHeaders = []string{
 // send sends a step's request to the server that this page belongs to, in its
 // own process but through its front door, and records the exchange.
 func (d *demo) send(visitor *http.Request, step *step, sent values) (*exchange, error) {
-	var list params
-	for _, f := range step.fields(d, values{}) {
-		if !f.Kept {
-			list = append(list, param{Name: f.Name, Value: sent[f.Name]})
-		}
-	}
+	header, list := step.fields(d, values{}).filled(sent)
 	target, body, mediaType := d.Base+step.path, "", ""
 	switch step.carrier {
 	case inQuery:
-		target += "?" + list.encode()
+		if len(list) > 0 {
+			target += "?" + list.encode()
+		}
 	case inForm:
 		body, mediaType = list.encode(), wire.FormType
 	case inJSON:
 		body, mediaType = list.json(), wire.JSONType
-	case inHeader:
 	}
 	r, err := http.NewRequestWithContext(visitor.Context(), step.method, target, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), visitor.RemoteAddr
-	var header params
 	if mediaType != "" {
-		header = params{{Name: "Content-Type", Value: mediaType}}
-	}
-	if step.carrier == inHeader {
-		for _, p := range list {
-			// An empty field is a header that is not there; curl has no other way.
-			if p.Value != "" {
-				header = append(header, p)
-			}
-		}
+		header = append(params{{Name: "Content-Type", Value: mediaType}}, header...)
 	}
 	for _, p := range header {
 		if strings.ContainsFunc(p.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
@@ -102,7 +89,7 @@ func (d *demo) send(visitor *http.Request, step *step, sent values) (*exchange, 
 		x.Sent = append(append(x.Sent, line{}), list.lines("", "&")...)
 	case inJSON:
 		x.Sent = append(append(x.Sent, line{}), bodyLines([]byte(body))...)
-	case inQuery, inHeader:
+	case inQuery:
 	}
 	for _, name := range shownHeaders {
 		if v := a.sent.Get(name); v != "" {
@@ -111,6 +98,21 @@ func (d *demo) send(visitor *http.Request, step *step, sent values) (*exchange, 
 	}
 	x.Received = append(append(x.Received, line{}), bodyLines(x.body)...)
 	return x, nil
+}
+
+// filled are the parameters that go out with these values: the headers, and the
+// rest.
+func (p params) filled(sent values) (header, list params) {
+	for _, f := range p {
+		switch f.Value = sent[f.Name]; {
+		case !f.sends():
+		case f.Header:
+			header = append(header, f)
+		default:
+			list = append(list, f)
+		}
+	}
+	return header, list
 }
 
 // encode is the parameters as a form or a query, in their order.
@@ -144,15 +146,10 @@ func quoteJSON(s string) string {
 
 // lines lists the parameters as they are sent, one a line.
 func (p params) lines(first, other string) []line {
-	lines := make([]line, len(p))
-	for i, p := range p {
-		name, value, _ := strings.Cut(pair(p), "=")
-		lines[i] = line{other + name, "=" + value}
-		if i == 0 {
-			lines[i].Key = first + name
-		}
+	if len(p) == 0 {
+		return nil
 	}
-	return lines
+	return pairs(p.encode(), first, other)
 }
 
 // maxNested bounds what is indented: depth costs its square in blanks.
@@ -190,7 +187,9 @@ func curl(program string, step *step, target string, header, list params, body s
 	}
 	switch step.carrier {
 	case inQuery:
-		first = program + " -i -G " + shellQuote(target)
+		if len(list) > 0 {
+			first = program + " -i -G " + shellQuote(target)
+		}
 		fallthrough
 	case inForm:
 		for _, p := range list {
@@ -198,7 +197,6 @@ func curl(program string, step *step, target string, header, list params, body s
 		}
 	case inJSON:
 		args = append(args, "-d "+shellQuote(body))
-	case inHeader:
 	}
 	return strings.Join(append([]string{first}, args...), " \\\n  ")
 }

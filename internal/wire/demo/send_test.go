@@ -56,7 +56,7 @@ func TestCurlInAShell(t *testing.T) {
 			[]string{"-i", "http://[::1]:8080/p", "-d", "a=%40file"}},
 		{"JSON", inJSON, params{{Name: "Content-Type", Value: "application/json"}}, nil, params{{Name: "a", Value: nasty}}.json(),
 			[]string{"-i", "http://[::1]:8080/p", "-H", "Content-Type: application/json", "-d", params{{Name: "a", Value: nasty}}.json()}},
-		{"headers", inHeader, params{{Name: "Authorization", Value: "Bearer " + nasty}}, nil, "",
+		{"headers", inQuery, params{{Name: "Authorization", Value: "Bearer " + nasty}}, nil, "",
 			[]string{"-i", "http://[::1]:8080/p", "-H", "Authorization: Bearer " + nasty}},
 	}
 	for _, tt := range tests {

@@ -23,9 +23,9 @@ func dressipiWalk() *walk {
 				fields: redeemProfile, learn: learnTokens},
 			{Slug: "refresh", Name: "Refresh", method: http.MethodPost, path: prefix + "/token", carrier: inForm,
 				fields: refreshProfile, learn: learnTokens},
-			{Slug: "profile", Name: "Who am I", method: http.MethodGet, path: "/api/profile", carrier: inHeader,
+			{Slug: "profile", Name: "Who am I", method: http.MethodGet, path: "/api/profile",
 				fields: func(_ *demo, keep values) params {
-					return params{{Name: "x-dressipi-jwt", Value: keep["access_token"]}}
+					return params{{Name: "x-dressipi-jwt", Value: keep["access_token"], Header: true}}
 				},
 				learn: learnNothing},
 			{Slug: "again", Name: "Once only", method: http.MethodPost, path: prefix + "/token", carrier: inForm,

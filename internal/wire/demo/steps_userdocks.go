@@ -32,17 +32,15 @@ func userdocksWalk() *walk {
 				fields: redeemCode, learn: learnItem},
 			{Slug: "refresh", Name: "Refresh", method: http.MethodPost, path: prefix + "/tokens", carrier: inJSON,
 				fields: refreshSession, learn: learnItem},
-			{Slug: "me", Name: "Who am I", method: http.MethodGet, path: prefix + "/users/me", carrier: inHeader,
-				fields: func(_ *demo, keep values) params {
-					return params{{Name: "Authorization", Value: "Bearer " + keep["access_token"]}}
-				},
-				learn: learnNothing},
-			{Slug: "key", Name: "Public key", method: http.MethodGet, path: prefix + "/public-key", carrier: inHeader,
+			{Slug: "me", Name: "Who am I", method: http.MethodGet, path: prefix + "/users/me",
+				fields: bearer,
+				learn:  learnNothing},
+			{Slug: "key", Name: "Public key", method: http.MethodGet, path: prefix + "/public-key",
 				fields: func(d *demo, _ values) params {
 					return params{
-						{Name: "X-API-KEY-Type", Value: "read"},
-						{Name: "X-API-KEY", Value: d.ReadAPIKey},
-						{Name: "X-CLIENT-ID", Value: d.App},
+						{Name: "X-API-KEY-Type", Value: "read", Header: true},
+						{Name: "X-API-KEY", Value: d.ReadAPIKey, Header: true},
+						{Name: "X-CLIENT-ID", Value: d.App, Header: true},
 					}
 				},
 				learn: learnNothing, prove: proveKey},
@@ -50,6 +48,11 @@ func userdocksWalk() *walk {
 				fields: redeemCode, learn: learnItem},
 		},
 	}
+}
+
+// bearer is RFC 6750 §2.1.
+func bearer(_ *demo, keep values) params {
+	return params{{Name: "Authorization", Value: "Bearer " + keep["access_token"], Header: true}}
 }
 
 func signIn(d *demo, _ values) params {

@@ -27,7 +27,8 @@ func (w *walk) Steps() []step { return w.steps }
 type step struct {
 	Slug string
 	Name string
-	// method is "" for the step that the browser takes itself, to the callback.
+	// method is "" for the step that the browser takes itself: by a form to path if
+	// there are fields, otherwise by a link.
 	method, path string
 	carrier      carrier
 	// fields are the form, filled with what is right.
@@ -36,16 +37,20 @@ type step struct {
 	learn func(body []byte) values
 	// prove, if set, checks a token against what came back.
 	prove func(body []byte, token string) *proof
+	// judge, if set, makes the checks that a client makes of a good answer.
+	judge func(e *evidence) []check
+	// refused: the answer that one comes to see is a refusal, and the walk goes on.
+	refused bool
 }
 
-// carrier is the part of a request that a step's parameters travel in.
+// carrier is the part of a request that a step's parameters travel in, but for
+// those that are headers.
 type carrier int
 
 const (
 	inQuery carrier = iota
 	inForm
 	inJSON
-	inHeader
 )
 
 // param is a parameter of a request, and a field of a form.
@@ -53,7 +58,27 @@ type param struct {
 	Name, Value string
 	// Kept is not sent: the client keeps it for a later step.
 	Kept bool
+	// Header: it is a header. One that is empty is not sent; curl has no other way.
+	Header bool
+	// Option: it stands in the open part of the form, and is not sent if it is empty.
+	Option bool
+	// Choices are offered instead of a text.
+	Choices []choice
 }
+
+type choice struct{ Value, Label string }
+
+// oneOf offers values, or to send none of them.
+func oneOf(values ...string) []choice {
+	all := []choice{{"", "not sent"}}
+	for _, v := range values {
+		all = append(all, choice{v, v})
+	}
+	return all
+}
+
+// sends reports whether the parameter goes out.
+func (p param) sends() bool { return !p.Kept && (p.Value != "" || !p.Header && !p.Option) }
 
 type params []param
 
@@ -73,15 +98,37 @@ type view struct {
 	Step     *step // nil on the page that the walk starts from
 	Number   int   // of Step, from 1
 	Exchange *exchange
+	Built    []line // the address that the browser is sent to, taken apart
 	Query    []line // what the callback was called with
+	Stopped  string // why the callback leads nowhere; "" if it does
+	Error    *authorizationError
+	Home     string // where to begin again, after a callback that led nowhere
+	Checks   []check
 	Tokens   []token
 	Proof    *proof
-	Link     string // where the browser is sent
-	Next     *offer // nil after the last step
+	Notices  []notice // logouts that the app was told of; only where they belong
+	Link     string   // where the browser is sent
+	Next     *offer   // nil after the last step
 }
 
-// Refused reports that the step's request was sent and not served.
-func (v view) Refused() bool { return v.Exchange != nil && !v.Exchange.Served() }
+// Refused reports that the step was taken in vain.
+func (v view) Refused() bool { return v.Exchange != nil && !v.Exchange.Served() || v.Stopped != "" }
+
+// Again reports that the offer is the step that was just refused.
+func (v view) Again() bool { return v.Refused() && v.Next != nil && v.Next.Number == v.Number }
+
+// Expected reports that the refusal is what one came to see.
+func (v view) Expected() bool { return v.Refused() && v.Step.refused }
+
+// ChecksOf are the checks of a token; "" are those of the answer itself.
+func (v view) ChecksOf(name string) (of []check) {
+	for _, c := range v.Checks {
+		if c.Of == name {
+			of = append(of, c)
+		}
+	}
+	return of
+}
 
 // Cut reports whether the step with index i has been taken: the rail shows a
 // notch for it.
@@ -95,19 +142,37 @@ type offer struct {
 	Walk   *walk
 	Step   *step
 	Number int
+	Action string // where the form goes
 	Fields params
 	Keeps  params
 }
 
-func (o offer) Action() string { return o.Walk.path() + "/" + o.Step.Slug }
+// Options stand in the open part of the form, the rest is folded away.
+func (o offer) Options() params { return o.where(true) }
+
+// Rest is the folded part.
+func (o offer) Rest() params { return o.where(false) }
+
+func (o offer) where(option bool) (some params) {
+	for _, f := range o.Fields {
+		if f.Option == option {
+			some = append(some, f)
+		}
+	}
+	return some
+}
 
 func (d *demo) offer(walk *walk, i int, keep values) *offer {
 	step := &walk.steps[i]
-	o := &offer{Walk: walk, Step: step, Number: i + 1}
-	if step.method == "" {
+	o := &offer{Walk: walk, Step: step, Number: i + 1, Action: walk.path() + "/" + step.Slug}
+	if step.fields == nil {
 		return o
 	}
 	o.Fields = step.fields(d, keep)
+	if step.method == "" {
+		o.Action = d.Issuer + step.path
+		return o
+	}
 	for _, name := range walk.keeps {
 		// A kept value that the form shows travels in its field.
 		if !slices.ContainsFunc(o.Fields, func(p param) bool { return p.Kept && p.Name == name }) {
@@ -170,12 +235,24 @@ func readCallback(r *http.Request) (wire.Params, []line, error) {
 	if got["code"] == "" {
 		return nil, nil, &problem{Kind: "no-code", Text: got["error"]}
 	}
-	lines := []line{{"GET " + callbackPath, ""}}
-	lead := "    ?"
-	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		lines = append(lines, line{lead + name, "=" + value})
-		lead = "    &"
+	return got, apart(http.MethodGet+" "+callbackPath, r.URL.RawQuery), nil
+}
+
+// apart lists an address and its query, a parameter a line.
+func apart(address, query string) []line {
+	lines := []line{{address, ""}}
+	if query == "" {
+		return lines
 	}
-	return got, lines, nil
+	return append(lines, pairs(query, "    ?", "    &")...)
+}
+
+// pairs lists what is form-encoded, as it came.
+func pairs(encoded, first, other string) (lines []line) {
+	for pair := range strings.SplitSeq(encoded, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		lines = append(lines, line{first + name, "=" + value})
+		first = other
+	}
+	return lines
 }

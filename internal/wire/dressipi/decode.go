@@ -53,7 +53,7 @@ func (a *api) decodeToken(w http.ResponseWriter, r *http.Request) (*engine.Token
 	}
 	event := wire.EventOf(r)
 	req := &engine.TokenRequest{
-		Face: Name, GrantType: oauth.GrantType(p["grant_type"]), ClientID: p["client_id"], Shape: shape{},
+		Face: Name, GrantType: oauth.GrantType(p["grant_type"]), Credentials: engine.Credentials{ClientID: p["client_id"]}, Shape: shape{},
 		Trace: engine.Trace{RequestID: event.RequestID, IP: wire.IP(r)},
 	}
 	if req.GrantType != oauth.AuthorizationCode && req.GrantType != oauth.RefreshToken {

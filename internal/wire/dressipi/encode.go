@@ -34,7 +34,7 @@ type profile struct {
 // the SDK (subn, iss) and RFC 9068 §2.2 add.
 type shape struct{}
 
-func (shape) NeedsUser() bool { return false }
+func (shape) NeedsUser(*engine.Issue) bool { return false }
 
 func (shape) Draft(i engine.Issue) engine.Drafts {
 	c := jose.NewClaims()

@@ -15,7 +15,7 @@ import (
 // tailored shapes a token that differs in one thing from a good one.
 type tailored struct{ typ, iss, subn string }
 
-func (tailored) NeedsUser() bool { return false }
+func (tailored) NeedsUser(*engine.Issue) bool { return false }
 
 func (s tailored) Draft(i engine.Issue) engine.Drafts {
 	c := jose.NewClaims()
@@ -44,7 +44,7 @@ func TestProfileOfForeignTokens(t *testing.T) {
 		{"of another face", tailored{"at+jwt", testkit.Issuer, ""}, false},
 	} {
 		issued, err := w.Engine.Token(t.Context(), &engine.TokenRequest{
-			Face: dressipi.Name, GrantType: oauth.RefreshToken, ClientID: testkit.Shop, RefreshToken: w.NewProfile(t).RefreshToken, Shape: tt.shape,
+			Face: dressipi.Name, GrantType: oauth.RefreshToken, Credentials: engine.Credentials{ClientID: testkit.Shop}, RefreshToken: w.NewProfile(t).RefreshToken, Shape: tt.shape,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -26,12 +26,23 @@ func (s *Site) Seal(w http.ResponseWriter, r *http.Request, v any) (string, erro
 	if err != nil {
 		return "", err
 	}
+	return s.sealer.SealForm(payload, s.binding(w, r)), nil
+}
+
+// binding is the browser's half of its forms. All forms of a page share the cookie
+// that the first one has set.
+func (s *Site) binding(w http.ResponseWriter, r *http.Request) string {
+	for _, c := range (&http.Response{Header: w.Header()}).Cookies() {
+		if c.Name == s.name(formCookie) {
+			return c.Value
+		}
+	}
 	binding := s.cookie(r, formCookie)
 	if binding == "" || len(binding) > 64 {
 		binding = rand.Text()
 	}
 	s.set(w, formCookie, binding, bindingAge)
-	return s.sealer.SealForm(payload, binding), nil
+	return binding
 }
 
 // Open reads a posted form and what it is about into v. Refusals: those of a

@@ -2,7 +2,7 @@
 // served: one layout and its parts, one stylesheet, the texts in en and de, the
 // headers, the cookies, and forms that cannot be submitted from elsewhere. A face
 // says what stands on a page; it writes no HTML. The pages work without
-// JavaScript and hold none.
+// JavaScript; the two that hold a line of it are there to hand something on.
 package pages
 
 import (
@@ -19,8 +19,14 @@ type Sealer interface {
 	OpenForm(text, binding string) ([]byte, error)
 }
 
-// Site is the hosted pages of one issuer, as one face shows them.
+// Site is the hosted pages of one issuer, as one face shows them. Sites of the
+// same issuer share their cookies: who signs in on one is signed in on all.
 type Site struct {
+	// Popups lets apps open the pages in a window and wait for its end there. A
+	// page that isolates itself from whoever has opened it would look closed to
+	// the app (HTML §7.1.3, Cross-Origin-Opener-Policy).
+	Popups bool
+
 	static string // the path below which the stylesheet and the mark are served
 	silent string // the path that the cookie of embedded pages is sent to
 	https  bool
@@ -45,107 +51,35 @@ func New(issuer, static, silent string, sealer Sealer) *Site {
 	return s
 }
 
-// Page is one page: a heading, what it says, a form or a link to go on by.
-// Strings that are named after a text are keys of the catalogues; the others are
-// shown as they are, and may be hostile.
-type Page struct {
-	// Client is whose page it is: its name, its logo, its terms. Nil on error
-	// pages, where nothing is known for sure.
-	Client *oauth.Client
-	// Language is the tag of a catalogue; see [Language].
-	Language string
-	Title    string
-	Lead     string
-	More     string // below the lead, less loud
-	// Says fills {placeholders} of the texts. {client} is always there.
-	Says map[string]string
-
-	ID    string // of the box: oauth-error, or none
-	Note  Note   // something good to know, above the rest
-	Form  *Form
-	Go    Link   // the one thing to do next where there is no form
-	Links []Link // other ways
-	// Here is the address of the same page in another language; nil if it has none.
-	Here func(language string) string
-
-	// Detail is for whoever builds the client: the plain English of a refusal.
-	Detail    string
-	RequestID string
-
-	// FormTarget is the origin that a submitted form may end up at by redirects;
-	// browsers hold form-action against each hop.
-	FormTarget string
-}
-
-// Note is a message that the page announces; it is nothing if Text is "".
-type Note struct {
-	Text string
-	ID   string
-	Bad  bool
-}
-
-// Link leads away from a page.
-type Link struct {
-	Text string
-	Href string
-	ID   string
-}
-
-// Form is a form with one button to submit it.
-type Form struct {
-	Action  string
-	Sealed  string // from [Site.Seal]
-	Fields  []Field
-	Submit  string
-	ID      string // of the button
-	Cancel  Link
-	Problem string // what is wrong with all of it
-}
-
-// Field is an input.
-type Field struct {
-	Name         string
-	Type         string // email, text, password, checkbox, trap
-	Label        string
-	Link         Link // what {link} in a checkbox's label leads to
-	Hint         string
-	Value        string
-	Checked      bool
-	Autocomplete string
-	Optional     bool
-	Problem      string
-}
-
-// Wrong reports whether anything on the form is.
-func (f *Form) Wrong() bool {
-	if f.Problem != "" {
-		return true
-	}
-	for _, field := range f.Fields {
-		if field.Problem != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // Show writes a page, whole or not at all.
 func (s *Site) Show(w http.ResponseWriter, status int, p Page) error {
-	body, err := s.render(p)
+	body, err := s.view(p).render()
 	if err != nil {
 		return err
 	}
-	policy := "default-src 'none'; style-src 'self'; img-src 'self'"
-	if p.Client != nil {
-		policy += source(oauth.Origin(p.Client.LogoURI))
-	}
-	policy += "; form-action 'self'" + source(p.FormTarget) + "; frame-ancestors 'none'; base-uri 'none'"
-	h := w.Header()
-	h.Set("X-Frame-Options", "DENY")
-	head(h, policy)
+	s.head(w.Header(), policy(p.Client)+"; form-action 'self'"+onwards(p.FormTarget))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the reader may be gone
 	return nil
+}
+
+// policy begins the Content-Security-Policy of a page of a client.
+func policy(c *oauth.Client) string {
+	images := " 'self'"
+	if c != nil {
+		images += source(oauth.Origin(c.LogoURI))
+	}
+	return "default-src 'none'; style-src 'self'; img-src" + images
+}
+
+// head sets the headers of a page that nobody may frame; policy lacks what is the
+// same for all of them.
+func (s *Site) head(h http.Header, policy string) {
+	head(h, policy+"; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	if s.Popups {
+		h.Set("Cross-Origin-Opener-Policy", "unsafe-none")
+	}
 }
 
 func head(h http.Header, policy string) {
@@ -166,6 +100,33 @@ func source(origin string) string {
 		return ""
 	}
 	return " " + origin
+}
+
+// target is the place that a redirect URI leads to, as a source: an origin, or the
+// scheme of a native app (RFC 8252 §7.1), which has a dot, so that it is none that a
+// browser means something by.
+func target(uri string) string {
+	scheme, _, ok := strings.Cut(uri, ":")
+	if ok && strings.Contains(scheme, ".") && strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" {
+		return " " + scheme + ":"
+	}
+	return source(oauth.Origin(uri))
+}
+
+// onwards is where a form may end up that leads to a redirect URI. Chromium holds
+// form-action against every hop of the redirects that a submitted form ends in, and
+// a client's callback may lead on to another of its origins: a policy that names the
+// one alone would leave people on our page. So all of https may follow, and from this
+// machine every port of it.
+func onwards(uri string) string {
+	switch to := target(uri); {
+	case strings.HasPrefix(to, " https:"):
+		return to + " https:"
+	case strings.HasPrefix(to, " http:"):
+		return to + " https: http://localhost:* http://127.0.0.1:*"
+	default:
+		return to
+	}
 }
 
 // Routes are the files that the pages need.

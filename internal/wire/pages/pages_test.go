@@ -49,17 +49,25 @@ func TestEveryTextIsUsed(t *testing.T) {
 	used := map[string]bool{}
 	literal := regexp.MustCompile(`"([a-z_]+(?:\.[a-z_]+)*)"`)
 	asked := regexp.MustCompile(`\.T "([^"]+)"`)
-	sources, err := filepath.Glob("../userdocks/hosted*.go")
-	if err != nil || len(sources) == 0 {
-		t.Fatalf("no faces: %v", err)
+	sources := []string{"templates/layout.html"}
+	for _, pattern := range []string{"asked.go", "post.go", "sample_test.go", "../userdocks/hosted*.go", "../oidc/*.go"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: no sources: %v", pattern, err)
+		}
+		sources = append(sources, names...)
 	}
-	for _, name := range append(sources, "templates/layout.html") {
-		if strings.HasSuffix(name, "_test.go") {
+	for _, name := range sources {
+		// The samples are pages of the faces, too.
+		if strings.HasSuffix(name, "_test.go") && name != "sample_test.go" {
 			continue
 		}
 		content, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if strings.HasPrefix(name, "..") && !strings.Contains(string(content), "/wire/pages\"") {
+			continue
 		}
 		form := literal
 		if strings.HasSuffix(name, ".html") {
@@ -67,7 +75,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 		}
 		for _, m := range form.FindAllStringSubmatch(string(content), -1) {
 			used[m[1]] = true
-			if _, ok := texts["en"][m[1]]; !ok && (strings.Contains(m[1], ".") || form == asked) && !strings.HasSuffix(m[1], ".js") {
+			if _, ok := texts["en"][m[1]]; !ok && (strings.Contains(m[1], ".") || form == asked) {
 				t.Errorf("%s: there is no text %s", name, m[1])
 			}
 		}
@@ -193,10 +201,14 @@ func TestSource(t *testing.T) {
 
 func TestClientName(t *testing.T) {
 	for want, c := range map[string]oauth.Client{
-		"Shop":            {ID: "1", Name: " Shop "},
-		"app.example.com": {ID: "1", Name: " ", RedirectURIs: []string{"https://app.example.com/cb"}},
-		"1":               {ID: "1"},
-		"2":               {ID: "2", RedirectURIs: []string{oauth.URNAuto}},
+		"Shop":                        {ID: "1", Name: " Shop "},
+		"app.example.com":             {ID: "1", Name: " ", RedirectURIs: []string{"https://app.example.com/cb"}},
+		"1":                           {ID: "1"},
+		"2":                           {ID: "2", RedirectURIs: []string{oauth.URNAuto}},
+		"com.example.app":             {ID: "3", RedirectURIs: []string{"com.example.app:/callback"}},
+		"4":                           {ID: "4", Name: "\u200b\u202e\n"},
+		"Shop txt.exe":                {ID: "5", Name: "Shop\n\u202etxt.exe"},
+		strings.Repeat("ß", 79) + "…": {ID: "6", Name: strings.Repeat("ß", 81)},
 	} {
 		if got := clientName(&c); got != want {
 			t.Errorf("%+v is called %q, want %q", c, got, want)

@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"html/template"
+	"maps"
+	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/tallystick/tallystick/internal/oauth"
 )
@@ -31,19 +32,25 @@ type view struct {
 	Page
 	Static, Version     string
 	Logo, Policy, Terms string // of the client, as far as they may be shown
+
+	// What a form hands on as it is, and the nonce of the script that submits it.
+	Hidden [][2]string
+	Nonce  string
 }
 
-func (s *Site) render(p Page) ([]byte, error) {
-	says := map[string]string{"client": ""}
-	for name, value := range p.Says {
-		says[name] = value
-	}
+func (s *Site) view(p Page) view {
 	v := view{Page: p, Static: s.static, Version: version}
+	says := map[string]string{"client": "", "app": ""}
 	if c := p.Client; c != nil {
 		says["client"] = clientName(c)
+		says["app"] = withPlace(says["client"], p.FormTarget)
 		v.Logo, v.Policy, v.Terms = shown(c.LogoURI), shown(c.PolicyURI), shown(c.TermsURI)
 	}
-	v.Says = says
+	v.Says, v.Detail = filled(says, p.Says), legible(p.Detail)
+	return v
+}
+
+func (v view) render() ([]byte, error) {
 	var b bytes.Buffer
 	if err := layout.ExecuteTemplate(&b, "layout", v); err != nil {
 		return nil, err
@@ -51,17 +58,13 @@ func (s *Site) render(p Page) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func clientName(c *oauth.Client) string {
-	if name := strings.TrimSpace(c.Name); name != "" {
-		return name
+// filled is what fills a text: before, and what comes first.
+func filled(before, first map[string]string) map[string]string {
+	says := maps.Clone(before)
+	for name, value := range first {
+		says[name] = legible(value)
 	}
-	// Better than nothing: where the visitor will be sent back to.
-	if len(c.RedirectURIs) > 0 {
-		if _, host, ok := strings.Cut(oauth.Origin(c.RedirectURIs[0]), "://"); ok {
-			return host
-		}
-	}
-	return c.ID
+	return says
 }
 
 // T is a text of the page's language, filled.
@@ -71,13 +74,51 @@ func (v view) T(key string) string { return text(v.Language, key, v.Says) }
 func (v view) ClientName() string { return v.Says["client"] }
 
 // Initial stands for a client without a logo.
-func (v view) Initial() string {
-	for _, r := range v.ClientName() {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			return string(unicode.ToUpper(r))
-		}
+func (v view) Initial() string { return initial(v.ClientName()) }
+
+// User is what the user is called first and second; second may be "".
+func (v view) User() [2]string {
+	name, email := strings.TrimSpace(legible(v.Who.Name)), legible(v.Who.Email)
+	if !strings.ContainsFunc(name, visible) || name == email {
+		return [2]string{email, ""}
 	}
-	return "·"
+	return [2]string{name, email}
+}
+
+// UserInitial stands for the user.
+func (v view) UserInitial() string { return initial(v.User()[0]) }
+
+// Wide reports whether the page lists things that need room for their buttons.
+func (v view) Wide() bool {
+	return slices.ContainsFunc(v.Lists, func(l List) bool { return l.Lines == nil })
+}
+
+// Say is a line, filled.
+func (v view) Say(l Line) Line {
+	v.Says = filled(v.Says, l.Says)
+	l.Text = v.T(l.Text)
+	if l.More != "" {
+		l.More = v.T(l.More)
+	}
+	return l
+}
+
+// piece is a part of a page with the view that it stands in.
+type piece struct {
+	view
+	X any
+}
+
+// And is for the template of a piece.
+func (v view) And(x any) piece { return piece{v, x} }
+
+// Entry is for the template of an item, whose texts are about its own client.
+func (v view) Entry(i Item) piece {
+	v.Says = filled(v.Says, i.Says)
+	if i.Client != nil {
+		v.Says["client"] = clientName(i.Client)
+	}
+	return piece{v, i}
 }
 
 // shown is a URI of a client's metadata if it may stand on a page: one of a

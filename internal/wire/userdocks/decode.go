@@ -152,7 +152,7 @@ func decodeTokens(w http.ResponseWriter, r *http.Request) (*engine.TokenRequest,
 	}
 	req := &engine.TokenRequest{
 		Face:         Name,
-		ClientID:     f.required("client_id", maxID),
+		Credentials:  engine.Credentials{ClientID: f.required("client_id", maxID)},
 		RefreshToken: f.string("refresh_token", maxArtefact),
 		Trace:        trace(r),
 	}

@@ -86,7 +86,7 @@ type shape struct {
 	language string
 }
 
-func (shape) NeedsUser() bool { return true }
+func (shape) NeedsUser(*engine.Issue) bool { return true }
 
 func (s shape) Draft(i engine.Issue) engine.Drafts {
 	access := s.claims(i, useAccess)
@@ -146,13 +146,6 @@ func mailLanguage(tag string) string {
 	return languages[0]
 }
 
-// claimsByScope is OIDC Core §5.4.
-var claimsByScope = []struct{ scope, claims string }{
-	{"profile", "name given_name family_name middle_name nickname preferred_username profile picture website gender birthdate zoneinfo locale updated_at"},
-	{"address", "address"},
-	{"phone", "phone_number phone_number_verified"},
-}
-
 func profileClaims(c *jose.Claims, u *engine.User, scope oauth.Scope) {
 	if u == nil {
 		return
@@ -165,14 +158,9 @@ func profileClaims(c *jose.Claims, u *engine.User, scope oauth.Scope) {
 	if json.Unmarshal(u.Claims, &claims) != nil {
 		return
 	}
-	for _, group := range claimsByScope {
-		if !scope.Has(group.scope) {
-			continue
-		}
-		for name := range strings.FieldsSeq(group.claims) {
-			if v, ok := claims[name]; ok {
-				c.JSON(name, v)
-			}
+	for _, name := range oauth.ClaimsOf(scope.Without("email")) {
+		if v, ok := claims[name]; ok {
+			c.JSON(name, v)
 		}
 	}
 }

@@ -17,7 +17,7 @@ type tailored struct {
 	psc      bool
 }
 
-func (tailored) NeedsUser() bool { return false }
+func (tailored) NeedsUser(*engine.Issue) bool { return false }
 
 func (s tailored) Draft(i engine.Issue) engine.Drafts {
 	c := jose.NewClaims()
@@ -48,7 +48,7 @@ func TestBearerClaims(t *testing.T) {
 		{"without psc", tailored{userdocks.Issuer, "access", false}, 401},
 	} {
 		issued, err := w.Engine.Token(t.Context(), &engine.TokenRequest{
-			Face: userdocks.Name, GrantType: oauth.RefreshToken, ClientID: testkit.App, RefreshToken: w.SignIn(t).RefreshToken, Shape: tt.shape,
+			Face: userdocks.Name, GrantType: oauth.RefreshToken, Credentials: engine.Credentials{ClientID: testkit.App}, RefreshToken: w.SignIn(t).RefreshToken, Shape: tt.shape,
 		})
 		if err != nil {
 			t.Fatal(err)

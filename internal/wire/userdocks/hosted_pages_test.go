@@ -66,7 +66,7 @@ func TestHostedHeaders(t *testing.T) {
 	change(t, w, func(c *store.Client) { c.LogoURI = "https://cdn.example:8443/logo.svg" })
 	b := newBrowser(t, w)
 	ours := "default-src 'none'; style-src 'self'; img-src 'self'"
-	app := ours + " https://cdn.example:8443; form-action 'self' https://app.example.com; frame-ancestors 'none'; base-uri 'none'"
+	app := ours + " https://cdn.example:8443; form-action 'self' https://app.example.com https:; frame-ancestors 'none'; base-uri 'none'"
 	mailed := ours + " https://cdn.example:8443; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	bare := ours + "; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	link := signUpMail(t, w, newBrowser(t, w), "grace@example.com", "a battery of staples")
