@@ -216,17 +216,17 @@ type seeder struct {
 	err    error
 }
 
-// secret sees that a client can authenticate by its secret.
+// secret sees that a client can authenticate by its secret, and by no earlier one.
 func (s *seeder) secret(clientID, secret string) {
 	if s.err != nil {
 		return
 	}
 	c, found, err := s.store.Client(s.ctx, clientID)
-	if err != nil || !found || s.engine.HasClientSecret(&c, secret) {
+	if err != nil || !found {
 		s.err = err
 		return
 	}
-	s.err = s.engine.PutClientSecret(s.ctx, clientID, secret, time.Time{})
+	s.err = s.engine.SetClientSecret(s.ctx, &c, secret)
 }
 
 func (s *seeder) client(c store.Client) {

@@ -178,9 +178,24 @@ func (e *Engine) PutClientSecret(ctx context.Context, clientID, secret string, e
 	return nil
 }
 
-// HasClientSecret reports whether the client may authenticate by the secret now.
-func (e *Engine) HasClientSecret(client *store.Client, secret string) bool {
-	return e.checkSecret(client, secret) == nil
+// SetClientSecret makes a secret the only one of a client; what is there already is
+// left alone.
+func (e *Engine) SetClientSecret(ctx context.Context, client *store.Client, secret string) error {
+	want := e.secretHash(client.ID, secret)
+	have := false
+	for _, s := range client.Secrets {
+		if s.Hash == want && s.ExpiresAt == 0 {
+			have = true
+			continue
+		}
+		if err := e.store.DeleteClientSecret(ctx, client.ID, s.Hash); err != nil {
+			return fault("delete client secret", err)
+		}
+	}
+	if have {
+		return nil
+	}
+	return e.PutClientSecret(ctx, client.ID, secret, time.Time{})
 }
 
 // The life of a client's assertion.
