@@ -29,6 +29,11 @@ func printBanner(out io.Writer, w *world, base, curl, dir string) {
 	p.line("  Password      " + w.User.Password)
 	p.line("")
 
+	p.title("Standard face", "OAuth 2.1 and OpenID Connect; a service for itself")
+	p.line(curl + ` -s ` + w.Issuer + `/oauth2/token -u ` + w.Clients.Service.ClientID + `:` + w.Clients.Service.ClientSecret + ` \`)
+	p.line(`  -d grant_type=client_credentials; echo`)
+	p.line("")
+
 	p.title("Dressipi face", "an anonymous profile, by PKCE")
 	p.line(`code=$(` + curl + ` -sG ` + w.Dressipi.BaseURI + `/oauth/authorize -d response_type=code -d state=mine \`)
 	p.line(`  -d client_id=` + w.Dressipi.ClientID + ` -d redirect_uri=` + oauth.URNAuto + ` \`)
@@ -50,7 +55,8 @@ func printBanner(out io.Writer, w *world, base, curl, dir string) {
 	p.line(`  "grant_type": "authorization_code", "code": "'$code'", "state": "mine", "nonce": "once",`)
 	p.line(`  "redirect_uri": "` + w.Userdocks.RedirectURI + `"}'; echo`)
 	p.line("")
-	p.line("  " + p.dim("Sign-in page  ") + w.Userdocks.signIn())
+	p.line("  " + p.dim("Discovery     ") + w.Issuer + "/.well-known/openid-configuration")
+	p.line("  " + p.dim("Account       ") + w.Issuer + "/account")
 	p.line("  " + p.dim("Mails         ") + w.Mailbox)
 	p.line("  " + p.dim("For scripts   ") + dir + "/dev.json")
 	p.line("  " + p.dim("Stop          ") + "Ctrl-C; all of it comes back at the next start")

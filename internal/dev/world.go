@@ -92,9 +92,10 @@ const demoClaims = `{"name":"Zoë Kerbholz","given_name":"Zoë","family_name":"K
 // follows from the master key, so they are the same at the next start and on
 // every replica; what is there already is left alone.
 func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer string, redirects []string, more *seedFile, log *slog.Logger) (*world, error) {
-	secret := func(purpose string) string {
-		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(master.Derive("dev "+purpose, 20)))
+	text := func(purpose string, size int) string {
+		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(master.Derive("dev "+purpose, size)))
 	}
+	secret := func(purpose string) string { return text(purpose, 20) }
 	id := func(purpose string) [16]byte {
 		return engine.UUIDBits([16]byte(master.Derive("dev "+purpose, 16)))
 	}
@@ -115,9 +116,9 @@ func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer s
 		User: credentials{w.User.Email, w.User.Password},
 	}
 	w.Clients = clientsWorld{
-		Web:     clientWorld{"web", secret("web secret"), issuer + demo.AppCallback},
+		Web:     clientWorld{"web", text("web secret", 32), issuer + demo.AppCallback},
 		SPA:     clientWorld{"spa", "", issuer + demo.SPACallback},
-		Service: clientWorld{"service", secret("service secret"), ""},
+		Service: clientWorld{"service", text("service secret", 32), ""},
 	}
 	now := time.Now().UnixMilli()
 	s := seeder{ctx: ctx, store: srv.Store, engine: srv.Engine, now: now}

@@ -98,25 +98,31 @@ func (s *Store) RedeemAnonymous(ctx context.Context, in store.RedeemAnonymous) (
 
 // notRedeemed says why a code was not redeemed, and does what a replay leads to.
 func (s *Store) notRedeemed(t tx, in store.Redeem) (store.Redeemed, error) {
-	g, err := s.state(t, in.Grant)
-	out := store.Redeemed{State: g.GrantState, ConfigVersion: g.configVersion}
-	switch {
-	case err != nil:
+	for range attempts {
+		g, err := s.state(t, in.Grant)
+		out := store.Redeemed{State: g.GrantState, ConfigVersion: g.configVersion}
+		switch {
+		case err != nil:
+			return out, err
+		case !g.found:
+			out.Outcome = store.Unknown
+		case g.RevokedAt != 0:
+			out.Outcome = store.Revoked
+		case g.RedeemedAt == 0:
+			out.Outcome = store.Expired
+		case !in.Proven:
+			out.Outcome = store.Spent
+		default:
+			out.Outcome = store.Replayed
+			out.Ended, err = s.replayed(t, in.Grant, replay{
+				store.WhyCodeReplayed, in.EndOnReplay, in.Report, in.Now, in.Trace}, &out.State)
+			if errors.Is(err, errContention) {
+				continue // another has ended it meanwhile: look again
+			}
+		}
 		return out, err
-	case !g.found:
-		out.Outcome = store.Unknown
-	case g.RevokedAt != 0:
-		out.Outcome = store.Revoked
-	case g.RedeemedAt == 0:
-		out.Outcome = store.Expired
-	case !in.Proven:
-		out.Outcome = store.Spent
-	default:
-		out.Outcome = store.Replayed
-		out.Ended, err = s.replayed(t, in.Grant, replay{
-			store.WhyCodeReplayed, in.EndOnReplay, in.Report, in.Now, in.Trace}, &out.State)
 	}
-	return out, err
+	return store.Redeemed{}, errContention
 }
 
 // replay is what a replay leads to.
@@ -136,7 +142,7 @@ func (s *Store) replayed(t tx, id store.GrantID, r replay, state *store.GrantSta
 			return false, err
 		}
 		if n == 0 {
-			return false, errContention // it was alive in this very transaction
+			return false, errContention // it was alive a moment ago
 		}
 		state.RevokedAt, state.RevokedWhy = r.now, r.why
 		return true, s.audit(t, id, r.now, store.AuditEnd, string(r.why), r.trace)

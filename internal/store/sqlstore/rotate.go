@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/tallystick/tallystick/internal/store"
@@ -80,6 +81,9 @@ func (s *Store) rotate(t tx, in store.Rotate) (out store.Rotated, err error) {
 		case store.Replayed:
 			out.Ended, err = s.replayed(t, in.Grant, replay{
 				store.WhyRefreshReplayed, in.EndOnReplay, in.Report, in.Now, in.Trace}, &out.State)
+			if errors.Is(err, errContention) {
+				continue // another has ended it meanwhile: look again
+			}
 			return out, err
 		}
 	}
