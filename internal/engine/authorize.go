@@ -72,7 +72,7 @@ func (e *Engine) CheckAuthorization(a *Authorization) error {
 	if !client.Allows(oauth.AuthorizationCode) {
 		return oauth.Refuse(oauth.UnauthorizedClient, "grant type not allowed to client", "The client may not use the authorization code grant.")
 	}
-	if client.RequirePAR && a.Pushed == (store.RequestID{}) {
+	if (client.RequirePAR || client.RequirePushed) && a.Pushed == (store.RequestID{}) {
 		return oauth.Refuse(oauth.InvalidRequest, "not pushed", "The client must push its authorization requests first (request_uri).")
 	}
 	if err := checkChallenge(client, a.Challenge); err != nil {
@@ -126,7 +126,7 @@ func granted(a *Authorization) oauth.Scope {
 // consent_required, invalid_request (hint).
 func (e *Engine) Judge(ctx context.Context, a *Authorization, s *Session) (*Verdict, error) {
 	v := &Verdict{Scope: granted(a), Resources: a.Resources, Claims: a.Claims.Names()}
-	needs, err := e.needsSignIn(ctx, a, s)
+	needs, err := e.needsSignIn(a, s)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func covers(c *store.Consent, v *Verdict) bool {
 
 // needsSignIn reports whether the session is not the one that is wanted: too old,
 // or somebody else's.
-func (e *Engine) needsSignIn(ctx context.Context, a *Authorization, s *Session) (bool, error) {
+func (e *Engine) needsSignIn(a *Authorization, s *Session) (bool, error) {
 	if s == nil {
 		return true, nil
 	}

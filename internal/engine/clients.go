@@ -27,6 +27,10 @@ type clientCache struct {
 	checked time.Time
 	byID    map[string]*store.Client
 	origins map[oauth.Face][]string
+	// nobody holds ids that were not found, by the config version at which they were
+	// not: an unknown client must not take longer than a known one. It is bounded, for
+	// anybody can think up ids.
+	nobody *cache[string, int64]
 }
 
 // fresh forgets everything if the version has moved, and returns the version
@@ -66,12 +70,15 @@ func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*sto
 	client, ok := c.byID[id]
 	c.mu.Unlock()
 	if !ok {
+		if at, unknown := c.nobody.get(id); unknown && at == version {
+			return nil, version, nil
+		}
 		read, found, err := c.store.Client(ctx, id)
 		if err != nil {
 			return nil, 0, err
 		}
-		// What does not exist is not remembered: anybody can think up ids.
 		if !found {
+			c.nobody.put(id, version)
 			return nil, version, nil
 		}
 		client = &read

@@ -123,7 +123,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if e.rand == nil {
 		e.rand = rand.Reader
 	}
-	e.clients = &clientCache{store: c.Store, now: e.now}
+	e.clients = &clientCache{store: c.Store, now: e.now, nobody: newCache[string, int64](1024)}
 	e.keys, err = openKeyring(ctx, c.Store, c.Master, e.now, e.rand, c.Keys)
 	if err != nil {
 		return nil, err

@@ -79,9 +79,12 @@ func openKeyring(ctx context.Context, s store.Store, master *seal.Master, now fu
 	if err != nil {
 		return nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(want), func(spec KeySpec) bool {
-		return set.line(spec) != nil
-	})
+	var missing []KeySpec
+	for _, spec := range want { // two faces may sign with one line of keys
+		if set.line(spec) == nil && !slices.Contains(missing, spec) {
+			missing = append(missing, spec)
+		}
+	}
 	// RSA keys take their time to find: all at once.
 	made := make(chan error, len(missing))
 	for _, spec := range missing {

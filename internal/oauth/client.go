@@ -78,6 +78,8 @@ type Client struct {
 	RequestObjectAlg    string      `json:"request_object_signing_alg,omitempty"`   // "" = any
 	RequestURIs         []string    `json:"request_uris,omitempty"`
 
+	// RequirePushed is the client's own wish (RFC 9126 §6); see Policy.RequirePAR.
+	RequirePushed     bool     `json:"require_pushed_authorization_requests,omitempty"`
 	DefaultMaxAge     *int64   `json:"default_max_age,omitempty"` // seconds
 	RequireAuthTime   bool     `json:"require_auth_time,omitempty"`
 	DefaultACRValues  []string `json:"default_acr_values,omitempty"`

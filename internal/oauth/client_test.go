@@ -109,7 +109,7 @@ func fullClient() Client {
 		AuthMethod: AuthPrivateKeyJWT, AuthSigningAlg: "ES256", JWKS: json.RawMessage(`{"keys":[{"kty":"EC"}]}`),
 		SubjectType: SubjectPairwise, SectorIdentifierURI: "https://a.example/sector", IDTokenAlg: "ES256", UserinfoAlg: "RS256",
 		RequestObjectAlg: "EdDSA", RequestURIs: []string{"https://a.example/request#hash"},
-		DefaultMaxAge: &age, RequireAuthTime: true, DefaultACRValues: []string{"1"}, InitiateLoginURI: "https://a.example/login",
+		RequirePushed: true, DefaultMaxAge: &age, RequireAuthTime: true, DefaultACRValues: []string{"1"}, InitiateLoginURI: "https://a.example/login",
 		BackchannelLogout: "https://a.example/logout", BackchannelSID: true, SoftwareID: "shop", SoftwareVersion: "2",
 		Policy: Policy{
 			RefreshTokenRotation: true, RefreshRetryWindow: UntilUsed, OnReplay: RefuseReplay, RequirePKCE: true, AnonymousProfile: true,
@@ -132,7 +132,7 @@ func TestClientJSON(t *testing.T) {
 		`"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_signing_alg":"ES256","jwks_uri":"https://a.example/keys",` +
 		`"jwks":{"keys":[{"kty":"EC"}]},"subject_type":"pairwise","sector_identifier_uri":"https://a.example/sector",` +
 		`"id_token_signed_response_alg":"ES256","userinfo_signed_response_alg":"RS256","request_object_signing_alg":"EdDSA",` +
-		`"request_uris":["https://a.example/request#hash"],"default_max_age":0,"require_auth_time":true,"default_acr_values":["1"],` +
+		`"request_uris":["https://a.example/request#hash"],"require_pushed_authorization_requests":true,"default_max_age":0,"require_auth_time":true,"default_acr_values":["1"],` +
 		`"initiate_login_uri":"https://a.example/login","backchannel_logout_uri":"https://a.example/logout",` +
 		`"backchannel_logout_session_required":true,"software_id":"shop","software_version":"2","refresh_token_rotation":true,` +
 		`"refresh_retry_window":"until_used","on_replay":"refuse","require_pkce":true,"anonymous_profile":true,"require_par":true,` +

@@ -157,7 +157,7 @@ func (c *CORS) apply(w http.ResponseWriter, r *http.Request, allow string) error
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	if r.Method != http.MethodOptions {
-		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, WWW-Authenticate")
 		return nil
 	}
 	if method := r.Header.Get("Access-Control-Request-Method"); method != "" {

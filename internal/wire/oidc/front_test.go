@@ -57,7 +57,9 @@ func (f *front) send(method, target, body string, header ...string) *httptest.Re
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		if r.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			r.Host = header[i+1]
+		}
 	}
 	rec := httptest.NewRecorder()
 	f.Handler.ServeHTTP(rec, r)
@@ -100,6 +102,7 @@ func safeHeaders(t *testing.T, h http.Header) {
 	t.Helper()
 	for name, want := range map[string]string{
 		"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		"Cross-Origin-Opener-Policy": "unsafe-none", // who has opened it as a popup waits for it
 	} {
 		if got := h.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -49,7 +49,7 @@ func TestRefreshNarrowsScope(t *testing.T) {
 	if a.Status != http.StatusOK || a.JSON().Text("scope") != "email" || a.IDToken != "" {
 		t.Errorf("narrowed: %d %s", a.Status, a.Body)
 	}
-	if u := b.web.Userinfo(a.AccessToken); u.Status != http.StatusUnauthorized && u.Status != http.StatusForbidden {
+	if u := b.web.Userinfo(a.AccessToken); u.Status != http.StatusForbidden {
 		t.Errorf("userinfo without openid: %d", u.Status)
 	}
 	if a = b.web.Refresh(s.RefreshToken, nil); a.JSON().Text("scope") != "email openid profile" || a.IDToken == "" {

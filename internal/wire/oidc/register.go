@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/oauth"
@@ -113,12 +114,15 @@ func (a *api) writeRegistration(w http.ResponseWriter, status int, c *engine.Reg
 	if err != nil {
 		return err
 	}
-	var answer map[string]any
-	if err := json.Unmarshal(text, &answer); err != nil {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
 		return err
 	}
-	for _, name := range oauth.PolicyNames() {
-		delete(answer, name)
+	answer := make(map[string]any)
+	for name, value := range members {
+		if !slices.Contains(oauth.PolicyNames(), name) {
+			answer[name] = value
+		}
 	}
 	for name, value := range defaults {
 		if answer[name] == nil {

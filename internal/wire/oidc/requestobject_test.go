@@ -26,8 +26,8 @@ func (f *front) signer(t *testing.T, more testkit.Document) *testkit.RP {
 	return f.Register(t, d, key)
 }
 
-// hmac signs a request object with what everybody knows, or what is no key.
-func hmac(t *testing.T, claims testkit.Document, key string) string {
+// signedByHMAC signs a request object with what everybody knows, or what is no key.
+func signedByHMAC(t *testing.T, claims testkit.Document, key string) string {
 	t.Helper()
 	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(key + strings.Repeat("\x00", 32))[:max(32, len(key))]}, nil)
 	if err != nil {
@@ -89,9 +89,9 @@ func TestRequestObject(t *testing.T) {
 		code   string
 	}{
 		{"security 40: alg none", func(a *testkit.Attempt) string { return a.UnsignedRequestObject(nil) }, "invalid_request_object"},
-		{"security 40: HS256 with the client_id as the key", func(a *testkit.Attempt) string { return hmac(t, testkit.Document{"client_id": rp.ID}, rp.ID) }, "invalid_request_object"},
+		{"security 40: HS256 with the client_id as the key", func(a *testkit.Attempt) string { return signedByHMAC(t, testkit.Document{"client_id": rp.ID}, rp.ID) }, "invalid_request_object"},
 		{"HS256 with the secret as the key", func(a *testkit.Attempt) string {
-			return hmac(t, testkit.Document{"client_id": rp.ID, "redirect_uri": rp.RedirectURI}, rp.Secret)
+			return signedByHMAC(t, testkit.Document{"client_id": rp.ID, "redirect_uri": rp.RedirectURI}, rp.Secret)
 		}, "invalid_request_object"},
 		{"a foreign key", func(a *testkit.Attempt) string { return sign(a, foreign, nil) }, "invalid_request_object"},
 		{"no JWT", func(*testkit.Attempt) string { return "x.y.z" }, "invalid_request_object"},
@@ -212,8 +212,8 @@ func TestRequestURI(t *testing.T) {
 	a.Exchange(t, j)
 }
 
-// TestPushedRequest is RFC 9126 at this end.
-func TestPushedRequest(t *testing.T) {
+// TestAuthorizePushed is RFC 9126 at this end.
+func TestAuthorizePushed(t *testing.T) {
 	f := newFront(t)
 	b := f.signedIn(t)
 	second := f.RP(t, testkit.Web2, testkit.Web2Secret, testkit.Web2Callback)

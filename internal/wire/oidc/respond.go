@@ -58,9 +58,6 @@ func (a *api) respond(w http.ResponseWriter, r *http.Request, v *visit, params [
 
 // withQuery adds parameters to an address, which keeps its own (RFC 6749 §3.1.2).
 func withQuery(to string, params [][2]string) string {
-	if len(params) == 0 {
-		return to
-	}
 	if strings.Contains(to, "?") {
 		return to + "&" + encoded(params)
 	}

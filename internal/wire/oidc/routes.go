@@ -57,8 +57,8 @@ func (a *api) allowedOrigin(r *http.Request, origin string) (bool, error) {
 	return a.engine.AllowedOrigin(r.Context(), Name, origin)
 }
 
-// note puts the client into the log line of a request, after the engine has seen
-// it: what is written there by mistake may be a secret.
+// note puts the client into the log line of a request that the engine has refused,
+// if there is such a client: what stands for its id may be a secret.
 func (a *api) note(r *http.Request, clientID string) {
 	if a.engine.Met(Name, clientID) {
 		wire.EventOf(r).ClientID = clientID

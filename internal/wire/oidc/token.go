@@ -27,8 +27,8 @@ func (a *api) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	issued, err := a.engine.Token(r.Context(), req)
-	a.note(r, req.ClientID)
 	if err != nil {
+		a.note(r, req.ClientID)
 		return err
 	}
 	event := wire.EventOf(r)

@@ -86,7 +86,7 @@ func TestExchangeForResources(t *testing.T) {
 		return c["aud"]
 	}
 	s := b.signIn(t, b.web, both)
-	if diff := cmp.Diff([]any{other, testkit.Issuer, testkit.API}, audience(s.Answer)); diff != "" {
+	if diff := cmp.Diff([]any{other, testkit.API, testkit.Issuer}, audience(s.Answer)); diff != "" {
 		t.Errorf("with openid (-want +got): %s", diff)
 	}
 	plain := b.signIn(t, b.web, testkit.With(both, url.Values{"scope": {"email"}, "nonce": nil}))
@@ -134,7 +134,9 @@ func TestWrongTriesLeaveTheCodeToItsOwner(t *testing.T) {
 	}{
 		{"89: by a client without the grant type", as(b.service), oauth.UnauthorizedClient},
 		{"90: a wrong secret", as(&wrongSecret), oauth.InvalidClient},
-		{"91: a wrong secret in the body", with("client_secret", the("wrong")), oauth.InvalidRequest}, // without client_id
+		{"91: a wrong secret in the body", func(a *testkit.Attempt, code string) testkit.Answer {
+			return a.Redeem(code, url.Values{"client_id": {testkit.Web}, "client_secret": {"wrong"}})
+		}, oauth.InvalidClient},
 		{"111: by another client (RFC 6749 §4.1.3)", as(b.web2), oauth.InvalidGrant},
 		{"111: by a public client", as(b.spa), oauth.InvalidGrant},
 		{"112: another redirect_uri", with("redirect_uri", the(testkit.WebCallback+"/")), oauth.InvalidGrant},
