@@ -5,6 +5,7 @@ package dev
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -143,9 +144,10 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	base := origin("http", listener.Addr().String())
 	served := listener
+	var roots *x509.CertPool
 	if o.TLS {
 		base = origin("https", fmt.Sprintf("localhost:%d", listener.Addr().(*net.TCPAddr).Port))
-		if served, err = dir.withTLS(listener); err != nil {
+		if served, roots, err = dir.withTLS(listener); err != nil {
 			return err
 		}
 	}
@@ -164,7 +166,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	log := slog.New(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	srv, err := server.Open(ctx, server.Config{
 		Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Mail: sender, Log: log,
-		Registration: engine.Registration{Mode: engine.RegistrationOpen}, Loopback: true,
+		Registration: engine.Registration{Mode: engine.RegistrationOpen}, Loopback: true, RootCAs: roots,
 	})
 	if errors.Is(err, server.ErrMasterKey) {
 		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.keyName(), err)

@@ -17,16 +17,22 @@ import (
 )
 
 // withTLS wraps the listener by a certificate for localhost of the directory's
-// own CA. The CA stays, so that a client that trusts it goes on to; the
-// certificate is made anew at each start.
-func (d *dir) withTLS(l net.Listener) (net.Listener, error) {
+// own CA, and returns what the server itself must trust to reach such addresses: it
+// tells the demo app of logouts. The CA stays, so that a client that trusts it goes
+// on to; the certificate is made anew at each start.
+func (d *dir) withTLS(l net.Listener) (net.Listener, *x509.CertPool, error) {
 	ca, key, err := d.ca()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a machine without any
+	}
+	roots.AddCert(ca)
 	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := time.Now()
 	leaf, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
@@ -37,13 +43,13 @@ func (d *dir) withTLS(l net.Listener) (net.Listener, error) {
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, ca, leafKey.Public(), key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return tls.NewListener(l, &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf}, PrivateKey: leafKey}},
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"http/1.1"},
-	}), nil
+	}), roots, nil
 }
 
 // ca reads the CA of the directory or makes one.

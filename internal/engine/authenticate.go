@@ -293,8 +293,12 @@ func seconds(n *float64) (time.Time, bool) {
 // registered. alg pins the algorithm; "" is any. The error is no answer yet: each
 // use has words of its own. Faults are faults.
 func (e *Engine) verifyClientJWT(ctx context.Context, client *store.Client, token, alg string) ([]byte, error) {
-	allowed := []jose.Alg{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
-	if alg != "" {
+	allowed := []jose.Alg{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519}
+	switch jose.Alg(alg) {
+	case "":
+	case jose.EdDSA, jose.Ed25519: // two names of one algorithm
+		allowed = []jose.Alg{jose.EdDSA, jose.Ed25519}
+	default:
 		allowed = []jose.Alg{jose.Alg(alg)}
 	}
 	raw := []byte(client.JWKS)

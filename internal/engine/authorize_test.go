@@ -1,11 +1,13 @@
 package engine_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/jose"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/store"
 	"github.com/tallystick/tallystick/internal/testkit"
@@ -315,4 +317,63 @@ func TestPairwiseSubjects(t *testing.T) {
 	if subjects["a"] != subjects["b"] || subjects["a"] == subjects["c"] || subjects["a"] == engine.FormatUUID(w.User.ID) || len(subjects["a"]) != 43 {
 		t.Errorf("%v", subjects)
 	}
+}
+
+// Who may introspect: the client of the token, and the resource server that it is
+// for; to everybody else it is not active (RFC 7662 §2.1, §4).
+func TestIntrospectionIsForTheAudience(t *testing.T) {
+	w := testkit.NewWorld(t)
+	ctx := t.Context()
+	s := signInAs(t, w, nil)
+	a := asking(t, w, testkit.Web, testkit.WebCallback, "openid")
+	a.Resources = testkit.API
+	code, err := w.Engine.Authorize(ctx, a, s, true, from(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := w.Engine.Token(ctx, &engine.TokenRequest{
+		Face: oidc.Name, GrantType: oauth.AuthorizationCode, Code: code, RedirectURI: testkit.WebCallback, CodeVerifier: testkit.Verifier,
+		Credentials: engine.Credentials{ClientID: testkit.Web, Method: oauth.AuthSecretBasic, Secret: testkit.WebSecret}, Shape: bare{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := w.Clock.Now().UnixMilli()
+	for id, resources := range map[string][]string{testkit.API: nil, "gateway": {"https://other.example/", testkit.API}, "stranger": {"https://other.example/"}} {
+		c := testkit.StandardClient(id, now)
+		c.AuthMethod, c.GrantTypes, c.ResponseTypes = oauth.AuthSecretBasic, []oauth.GrantType{oauth.ClientCredentials}, nil
+		c.IntrospectResources = resources
+		if err := w.Store.PutClient(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Engine.PutClientSecret(ctx, id, "s", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range map[string]bool{testkit.Web: true, testkit.API: true, "gateway": true, "stranger": false, testkit.Web2: false, testkit.Service: false} {
+		secret := map[string]string{testkit.Web: testkit.WebSecret, testkit.Web2: testkit.Web2Secret, testkit.Service: testkit.ServiceSecret}[id]
+		caller, err := w.Engine.Authenticate(ctx, oidc.Name, engine.Credentials{ClientID: id, Method: oauth.AuthSecretBasic, Secret: cmp.Or(secret, "s")})
+		if err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+		got, err := w.Engine.Introspect(ctx, oidc.Name, caller, issued.AccessToken)
+		if err != nil || got.Active != want {
+			t.Errorf("%s: active %v, want %v, %v", id, got.Active, want, err)
+		}
+	}
+}
+
+// bare is a shape with what introspection looks at.
+type bare struct{}
+
+func (bare) NeedsUser(*engine.Issue) bool { return false }
+
+func (bare) Draft(i engine.Issue) engine.Drafts {
+	c := jose.NewClaims()
+	c.String("iss", i.Issuer)
+	c.Strings("aud", i.Resources.URIs())
+	c.String("client_id", i.Client.ID)
+	c.String("gid", engine.GID(i.Grant))
+	c.Int("exp", i.ExpiresAt.Unix())
+	return engine.Drafts{Access: engine.Draft{Key: oidc.SigningKeys[0], Typ: engine.AccessTokenType, KID: true, Claims: c}}
 }

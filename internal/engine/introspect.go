@@ -78,8 +78,8 @@ type Introspection struct {
 	AccessToken
 }
 
-// Introspect tells a client of a token that was issued to it, or that is for it:
-// whose audience it is. To everybody else the token is not active. Refusal:
+// Introspect tells a client of a token that was issued to it, or that is for it (see
+// serves). To everybody else the token is not active. Refusal:
 // unauthorized_client (public clients prove nothing).
 func (e *Engine) Introspect(ctx context.Context, face oauth.Face, caller *Caller, token string) (*Introspection, error) {
 	if caller.client.Public() {
@@ -98,10 +98,16 @@ func (e *Engine) Introspect(ctx context.Context, face oauth.Face, caller *Caller
 		}
 		return &Introspection{}, nil
 	}
-	if t.ClientID != caller.client.ID && !slices.Contains(t.Audience, caller.client.ID) {
+	if t.ClientID != caller.client.ID && !serves(caller.client, t.Audience) {
 		return &Introspection{}, nil
 	}
 	return &Introspection{Active: true, Kind: "access_token", AccessToken: *t}, nil
+}
+
+// serves reports whether the client is the resource server of one of the audiences:
+// by its id, or by what its policy says.
+func serves(c *store.Client, audience []string) bool {
+	return slices.ContainsFunc(audience, func(a string) bool { return a == c.ID || slices.Contains(c.IntrospectResources, a) })
 }
 
 // refreshToken finds a refresh token of the caller that could be used now; nil if

@@ -25,6 +25,8 @@ const (
 	// These two are verified with a client's keys ([KeySet]); we do not sign with them.
 	PS256 Alg = "PS256" // RSASSA-PSS with SHA-256 (RFC 7518 §3.5)
 	EdDSA Alg = "EdDSA" // with Ed25519 (RFC 8037 §3.1)
+	// Ed25519 is the name that RFC 9864 §2.2 gives to the same.
+	Ed25519 Alg = "Ed25519"
 )
 
 // generate makes a private key for alg. The standard library takes no other

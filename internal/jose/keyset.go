@@ -131,10 +131,13 @@ func (m members) parse() (clientKey, bool) {
 	case m.is("kty", "RSA"):
 		k.key, k.algs = m.rsa(), []Alg{RS256, PS256}
 	case m.is("kty", "OKP") && m.is("crv", "Ed25519"):
-		k.key, k.algs = m.ed25519(), []Alg{EdDSA}
+		k.key, k.algs = m.ed25519(), []Alg{EdDSA, Ed25519}
 	}
 	if _, ok := m["alg"]; ok {
-		k.algs = slices.DeleteFunc(k.algs, func(alg Alg) bool { return !m.is("alg", string(alg)) })
+		named := func(alg Alg) bool { return m.is("alg", string(alg)) }
+		if !named(EdDSA) && !named(Ed25519) { // these two are one
+			k.algs = slices.DeleteFunc(k.algs, func(alg Alg) bool { return !named(alg) })
+		}
 	}
 	return k, k.key != nil && len(k.algs) > 0
 }

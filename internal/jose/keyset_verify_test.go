@@ -276,3 +276,38 @@ func FuzzKeySetVerify(f *testing.F) {
 		}
 	})
 }
+
+// RFC 9864 §2.2: another name of EdDSA with Ed25519, the same signature.
+func TestEd25519(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := b64.EncodeToString(public)
+	sign := func(alg string) string {
+		head := b64.EncodeToString([]byte(`{"alg":"`+alg+`"}`)) + "." + b64.EncodeToString([]byte(`{"a":1}`))
+		return head + "." + b64.EncodeToString(ed25519.Sign(private, []byte(head)))
+	}
+	both := []Alg{EdDSA, Ed25519}
+	for _, named := range []string{"", `,"alg":"EdDSA"`, `,"alg":"Ed25519"`} {
+		set, err := ParseKeySet([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + x + `"` + named + `}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, alg := range []string{"EdDSA", "Ed25519"} {
+			token := sign(alg)
+			if payload, h, _, err := set.Verify(token, both); err != nil || string(payload) != `{"a":1}` || string(h.Alg) != alg {
+				t.Errorf("%s by a key%s: %s, %v", alg, named, payload, err)
+			}
+			middle := len(token) - 40
+			damaged := token[:middle] + strings.Map(func(r rune) rune { return 'A' + (r-'A'+1)%26 }, token[middle:middle+1]) + token[middle+1:]
+			if _, _, _, err := set.Verify(damaged, both); err == nil {
+				t.Errorf("%s by a key%s: a damaged signature counts", alg, named)
+			}
+			other := strings.Replace(token, ".", ".e30", 1)
+			if _, _, _, err := set.Verify(other, both); err == nil {
+				t.Errorf("%s by a key%s: another payload counts", alg, named)
+			}
+		}
+	}
+}

@@ -12,11 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// The algorithms of RFC 7518 §3.1 and RFC 8037 that clients may name: what we
+// The algorithms of RFC 7518 §3.1, RFC 8037 and RFC 9864 that clients may name: what we
 // sign with, and what we accept from them.
 var (
 	SigningAlgs       = []string{"RS256", "ES256"}
-	ClientSigningAlgs = []string{"RS256", "PS256", "ES256", "EdDSA"}
+	ClientSigningAlgs = []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519"}
 )
 
 const (
@@ -292,5 +292,8 @@ func (p *Policy) check(f *faults) {
 	}
 	if _, err := ParseResources(p.Resources); err != nil {
 		f.bad("resources", "%w", err)
+	}
+	if _, err := ParseResources(p.IntrospectResources); err != nil {
+		f.bad("introspect_resources", "%w", err)
 	}
 }

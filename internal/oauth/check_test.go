@@ -178,6 +178,7 @@ func faultyClients() []fault {
 		{"access_token_signed_response_alg", "none", func(c *Client) { c.AccessTokenAlg = "none" }},
 		{"access_token_signed_response_alg", "of 60 kB", func(c *Client) { c.AccessTokenAlg = strings.Repeat("a", 60_000) }},
 		{"resources", "not absolute (RFC 8707 §2)", func(c *Client) { c.Resources = []string{"/api"} }},
+		{"introspect_resources", "not absolute", func(c *Client) { c.IntrospectResources = []string{"api"} }},
 		{"resources", "a fragment", func(c *Client) { c.Resources = []string{"https://a.example/#x"} }},
 	}
 	for member, set := range map[string]func(*Client, string){

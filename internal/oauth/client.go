@@ -116,6 +116,9 @@ type Policy struct {
 	// Resources are what the client may ask for access tokens for (RFC 8707),
 	// beside those that are known to the whole issuer.
 	Resources []string `json:"resources,omitempty"`
+	// IntrospectResources are the resources that the client serves: it may introspect
+	// every access token that is for one of them (RFC 7662 §2.1).
+	IntrospectResources []string `json:"introspect_resources,omitempty"`
 	// SilentCrossSite: pages of the client may embed a frame that renews tokens
 	// by a cookie that other sites' frames get as well.
 	SilentCrossSite bool `json:"silent_cross_site,omitempty"`

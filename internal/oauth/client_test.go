@@ -113,7 +113,7 @@ func fullClient() Client {
 		BackchannelLogout: "https://a.example/logout", BackchannelSID: true, SoftwareID: "shop", SoftwareVersion: "2",
 		Policy: Policy{
 			RefreshTokenRotation: true, RefreshRetryWindow: UntilUsed, OnReplay: RefuseReplay, RequirePKCE: true, AnonymousProfile: true,
-			RequirePAR: true, IDTokenProfileClaims: true, Resources: []string{"https://api.example.com/"}, SilentCrossSite: true, AccessTokenAlg: "RS256",
+			RequirePAR: true, IDTokenProfileClaims: true, Resources: []string{"https://api.example.com/"}, IntrospectResources: []string{"https://mine.example.com/"}, SilentCrossSite: true, AccessTokenAlg: "RS256",
 			AccessTokenLifetime: 60, RefreshIdleLifetime: 120, RefreshAbsoluteLifetime: 180,
 		},
 	}
@@ -136,7 +136,7 @@ func TestClientJSON(t *testing.T) {
 		`"initiate_login_uri":"https://a.example/login","backchannel_logout_uri":"https://a.example/logout",` +
 		`"backchannel_logout_session_required":true,"software_id":"shop","software_version":"2","refresh_token_rotation":true,` +
 		`"refresh_retry_window":"until_used","on_replay":"refuse","require_pkce":true,"anonymous_profile":true,"require_par":true,` +
-		`"id_token_profile_claims":true,"resources":["https://api.example.com/"],"silent_cross_site":true,` +
+		`"id_token_profile_claims":true,"resources":["https://api.example.com/"],"introspect_resources":["https://mine.example.com/"],"silent_cross_site":true,` +
 		`"access_token_signed_response_alg":"RS256","access_token_lifetime":60,` +
 		`"refresh_idle_lifetime":120,"refresh_absolute_lifetime":180}`
 	all := fullClient()

@@ -4,6 +4,7 @@ package server
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,9 @@ type Config struct {
 	// Loopback is for dev: clients may have addresses on this machine that the server
 	// fetches and posts to, and may ask for resources on it.
 	Loopback bool
-	Log      *slog.Logger
+	// RootCAs are trusted where the server fetches and posts; nil for the system's.
+	RootCAs *x509.CertPool
+	Log     *slog.Logger
 	// Now and Rand are nil for the real ones.
 	Now  func() time.Time
 	Rand io.Reader
@@ -110,7 +113,7 @@ func OpenStore(ctx context.Context, c Config) (store.Store, io.Closer, error) {
 }
 
 func assemble(ctx context.Context, st store.Store, db io.Closer, c Config) (*Server, error) {
-	fetcher := fetch.New(fetch.Config{Loopback: c.Loopback, Now: c.Now})
+	fetcher := fetch.New(fetch.Config{Loopback: c.Loopback, RootCAs: c.RootCAs, Now: c.Now})
 	e, err := engine.New(ctx, engine.Config{
 		Store: st, Master: c.Master, Issuer: c.Issuer, Hasher: c.Hasher, Now: c.Now, Rand: c.Rand,
 		Keys:  append([]engine.KeySpec{dressipi.SigningKey, userdocks.SigningKey}, oidc.SigningKeys...),
