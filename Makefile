@@ -23,7 +23,7 @@ test: tools fmt vet tidy unit race e2e ## run every test, after installing what 
 
 check: fmt vet arch tidy unit ## the quick part, for every commit
 
-tools: ## install what is missing of go, node, npm, Chromium and a C compiler
+tools: ## install what is missing of go, node, npm, Chromium, Apache and a C compiler
 	@.ci/tools
 
 fmt: ## fail on a file that gofmt would change
@@ -45,7 +45,7 @@ unit: ## go test, without the race detector
 race: ## go test -race
 	CGO_ENABLED=1 go test -race ./...
 
-e2e: e2e/node_modules/.package-lock.json ## the vendors' own SDKs and a real browser against a running server
+e2e: e2e/node_modules/.package-lock.json ## other people's clients and a real browser against a running server
 	go test -tags e2e -count=1 -v ./e2e
 
 screenshots: e2e/node_modules/.package-lock.json ## docs/screenshots, by the test of the hosted pages

@@ -1,6 +1,11 @@
-// What both scripts share: one line per step, and the end at the first false expectation.
+// What all scripts share: one line per step, and the end at the first false expectation.
 // No line ever shows a token: where two of them are compared, the check is on the comparison.
+import { webcrypto } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+
+// Node 18 has what the OAuth libraries sign with, but not where they look for it.
+globalThis.crypto ??= webcrypto;
+globalThis.CryptoKey ??= webcrypto.CryptoKey;
 
 export async function step(name, run) {
   try {
@@ -12,11 +17,16 @@ export async function step(name, run) {
   console.log(`ok    ${name}`);
 }
 
-// devJSON reads what the server wrote when it was ready; its path is the script's argument.
-export function devJSON() {
-  const path = process.argv[2];
+// devJSON reads what the server wrote when it was ready; its path is the script's first argument.
+export const devJSON = () => argument(2, 'path/to/dev.json');
+
+// seed reads what the server was started with; its path is the second argument of the scripts that need it.
+export const seed = () => argument(3, 'path/to/dev.json path/to/seed.json');
+
+function argument(i, usage) {
+  const path = process.argv[i];
   if (!path) {
-    console.log('usage: node SCRIPT.mjs path/to/dev.json');
+    console.log(`usage: node SCRIPT.mjs ${usage}`);
     process.exit(2);
   }
   return JSON.parse(readFileSync(path, 'utf8'));

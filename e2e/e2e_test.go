@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		if _, err := os.Stat("node_modules/.package-lock.json"); err != nil {
-			fmt.Fprintln(os.Stderr, "the SDKs are not installed: run `make e2e`, or `npm ci --ignore-scripts` in this folder")
+			fmt.Fprintln(os.Stderr, "the clients are not installed: run `make e2e`, or `npm ci --ignore-scripts` in this folder")
 			return 1
 		}
 		return m.Run()
@@ -83,7 +83,7 @@ func startDev(t *testing.T, args ...string) (dir string) {
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	t.Cleanup(func() {
-		if err := stop(cmd.Process, exited); err != nil {
+		if err := stop(cmd.Process, syscall.SIGINT, exited); err != nil {
 			t.Errorf("tallystick dev, asked to stop: %v", err)
 		}
 		if bearer.MatchString(out.String()) {
@@ -116,9 +116,9 @@ func startDev(t *testing.T, args ...string) (dir string) {
 	}
 }
 
-// stop interrupts p and waits for its end, which it forces after 10 s.
-func stop(p *os.Process, exited <-chan error) error {
-	if err := p.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// stop sends p a signal and waits for its end, which it forces after 10 s.
+func stop(p *os.Process, by syscall.Signal, exited <-chan error) error {
+	if err := p.Signal(by); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
