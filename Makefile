@@ -48,9 +48,9 @@ race: ## go test -race
 e2e: e2e/node_modules/.package-lock.json ## other people's clients and a real browser against a running server
 	go test -tags e2e -count=1 -v ./e2e
 
-screenshots: e2e/node_modules/.package-lock.json ## docs/screenshots, by the test of the hosted pages
+screenshots: e2e/node_modules/.package-lock.json ## docs/screenshots, by the tests that look at the pages
 	@mkdir -p docs/screenshots
-	go test -tags e2e -count=1 -run TestHostedPagesInChromium ./e2e -screenshots $(CURDIR)/docs/screenshots
+	go test -tags e2e -count=1 -run 'TestHostedPagesInChromium|TestDemoRelyingPartiesInChromium' ./e2e -screenshots $(CURDIR)/docs/screenshots
 
 # No install script of a package runs; the lock file holds the hash of each.
 e2e/node_modules/.package-lock.json: e2e/package-lock.json e2e/package.json e2e/.npmrc

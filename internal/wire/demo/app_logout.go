@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/wire"
 )
 
@@ -57,44 +58,50 @@ func (n *notices) last() []notice {
 // backchannelLogout is where the server tells the app of logouts (§2.5, §2.8).
 func (d *demo) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), policy)
-	status, reason := d.receive(w, r)
-	if reason == "" {
+	err := d.receive(w, r)
+	if err == nil {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	_ = wire.WriteJSON(w, status, map[string]string{"error": "invalid_request", "error_description": reason})
+	status, refusal := http.StatusBadRequest, &wire.Refusal{Err: oauth.AsError(err)}
+	if own, ok := errors.AsType[*wire.Refusal](err); ok && own.Status != 0 {
+		status = own.Status // 413, 415
+	}
+	wire.WriteOAuthError(w, status, refusal, "")
 }
 
 // receive takes a logout token in, or says why not.
-func (d *demo) receive(w http.ResponseWriter, r *http.Request) (status int, reason string) {
+func (d *demo) receive(w http.ResponseWriter, r *http.Request) error {
 	if wire.MediaType(r) != wire.FormType {
-		return http.StatusUnsupportedMediaType, "The body must be a form."
+		return wire.UnsupportedMediaType(wire.FormType)
 	}
 	body, err := wire.ReadBody(w, r)
 	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return http.StatusRequestEntityTooLarge, "The body must be at most 64 KiB."
-		}
-		return http.StatusBadRequest, "The body cannot be read."
+		return err
 	}
 	p, err := wire.ParseParams(string(body))
-	if err != nil || p["logout_token"] == "" {
-		return http.StatusBadRequest, "There must be one logout_token."
+	if err != nil {
+		return err
+	}
+	if err := p.Require("logout_token"); err != nil {
+		return err
 	}
 	keys, err := d.keys(r)
 	if err != nil {
-		return http.StatusBadRequest, "The issuer's keys cannot be read."
+		return refuseNotice("The keys of the issuer cannot be read.")
 	}
-	text := p["logout_token"]
-	t, now := readJWT(text, keys), d.Now()
-	if reason := d.logoutFault(t, now); reason != "" {
-		return http.StatusBadRequest, reason
+	text, now := p["logout_token"], d.Now()
+	t := readJWT(text, keys)
+	if fault := d.logoutFault(t, now); fault != "" {
+		return refuseNotice(fault)
 	}
 	if !d.notices.add(notice{At: now.UTC(), Token: decodeToken("logout_token", text), id: t.Claims.ID}) {
-		return http.StatusBadRequest, "The jti has come before."
+		return refuseNotice("The jti has come before.")
 	}
-	return http.StatusOK, ""
+	return nil
 }
+
+func refuseNotice(why string) error { return oauth.Refuse(oauth.InvalidRequest, "logout token", why) }
 
 // logoutFault is what is wrong with a logout token (§2.6); "" if it is right.
 func (d *demo) logoutFault(t jwt, now time.Time) string {

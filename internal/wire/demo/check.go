@@ -69,9 +69,12 @@ func unlike(got, want string) string {
 	return "“" + got + "”"
 }
 
-// broke reports whether one of the checks does not hold.
-func broke(all []check) bool {
-	return slices.ContainsFunc(all, func(c check) bool { return c.Result == broken })
+// checks are those of one thing.
+type checks []check
+
+// Hold reports whether all of them hold.
+func (all checks) Hold() bool {
+	return !slices.ContainsFunc(all, func(c check) bool { return c.Result == broken })
 }
 
 func of(name string, all []check) []check {
@@ -105,7 +108,7 @@ func judgeTokens(e *evidence) []check {
 }
 
 func noKeys(err error) check {
-	return check{Rule: "The JWKS can be read", Clause: rfc("7517", "5"), Result: broken, Got: err.Error()}
+	return check{Of: "id_token", Rule: "The JWKS can be read", Clause: rfc("7517", "5"), Result: broken, Got: err.Error()}
 }
 
 func (e *evidence) idToken(t jwt) []check {

@@ -186,34 +186,43 @@ func (d *demo) press(walk *walk, i int) http.Handler {
 		v := view{Walk: walk, Step: step, Number: i + 1, Exchange: x}
 		next := i
 		if x.Served() {
+			d.take(r, &v, sent, keep)
+		}
+		if x.Served() || step.refused {
 			next++
-			learnt := step.learn(x.body)
-			if step.judge != nil {
-				v.Checks = step.judge(&evidence{demo: d, visitor: r, body: x.body, had: keep, got: learnt})
-			}
-			for _, name := range walk.keeps {
-				// What worked is what the next steps begin with; the answer's own
-				// values come last, because a refresh token is answered by another.
-				keep[name] = cmp.Or(learnt[name], sent[name], keep[name])
-			}
-			for _, name := range []string{"access_token", "id_token"} {
-				if learnt[name] != "" {
-					v.Tokens = append(v.Tokens, decodeToken(name, learnt[name]))
-				}
-			}
-			if step.prove != nil {
-				v.Proof = step.prove(x.body, keep["access_token"])
-			}
-			v.Link = learnt["link"]
 		}
-		if step.refused {
-			next = i + 1
-		}
-		if last := i == len(walk.steps)-1; !last {
+		if last := i == len(walk.steps)-1; !last && v.Stopped == "" {
 			v.Next = d.offer(walk, next, keep)
 		}
 		show(w, http.StatusOK, walk.Face, v)
 	})
+}
+
+// take looks at a good answer, and puts into keep what it is worth.
+func (d *demo) take(r *http.Request, v *view, sent, keep values) {
+	walk, step, body := v.Walk, v.Step, v.Exchange.body
+	learnt := step.learn(body)
+	for _, name := range []string{"id_token", "access_token"} {
+		if learnt[name] != "" {
+			v.Tokens = append(v.Tokens, decodeToken(name, learnt[name]))
+		}
+	}
+	if step.judge != nil {
+		v.Checks = step.judge(&evidence{demo: d, visitor: r, body: body, had: keep, got: learnt})
+	}
+	if v.distrusts() {
+		v.Stopped, v.Home = "tokens", d.Issuer+walk.path()
+		return
+	}
+	for _, name := range walk.keeps {
+		// What worked is what the next steps begin with; the answer's own values
+		// come last, because a refresh token is answered by another.
+		keep[name] = cmp.Or(learnt[name], sent[name], keep[name])
+	}
+	if step.prove != nil {
+		v.Proof = step.prove(body, keep["access_token"])
+	}
+	v.Link = learnt["link"]
 }
 
 // callback is the demo app's redirect URI. It shows what the app got, and offers

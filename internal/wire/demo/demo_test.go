@@ -47,8 +47,9 @@ func newWorld(t *testing.T, answers ...string) *world {
 	})
 	w.mux.Handle("/", http.NotFoundHandler()) // the server's own catch-all
 	for pattern, h := range Handlers(Config{
-		Target: target, Base: "http://127.0.0.1:8080", Curl: "curl", Email: "zoe@example.com", Password: "pass-word",
+		Target: target, Base: "http://127.0.0.1:8080", Issuer: "http://127.0.0.1:8080", Curl: "curl", Email: "zoe@example.com", Password: "pass-word",
 		App: "app-uuid", AppRedirect: "http://127.0.0.1:8080/dev/userdocks/callback", ReadAPIKey: "udr_key", Boutique: "demo-boutique",
+		Web: "web", WebSecret: "web-secret", SPA: "spa",
 		Now: func() time.Time { return time.Unix(1735689600, 0) },
 	}) {
 		w.mux.Handle(pattern, h)
@@ -67,8 +68,9 @@ type page struct {
 }
 
 var (
-	formTag   = regexp.MustCompile(`(?s)<form [^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
-	inputTag  = regexp.MustCompile(`<input [^>]*name="([^"]*)"(?: value="([^"]*)")?`)
+	formTag = regexp.MustCompile(`(?s)<form [^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
+	// An input with its value, or a list with the choice that is made in it.
+	inputTag  = regexp.MustCompile(`(?s)<input [^>]*name="([^"]*)"(?: value="([^"]*)")?|<select [^>]*name="([^"]*)">.*?value="([^"]*)" selected`)
 	submitTag = regexp.MustCompile(`<button|type="submit"|type="image"`)
 	tag       = regexp.MustCompile(`<[^>]*>`)
 )
@@ -86,6 +88,16 @@ func (w *world) do(method, path string, form url.Values, headers ...string) *pag
 	return w.serve(r)
 }
 
+// send sends a body as it is.
+func (w *world) send(method, path, mediaType, body string) *page {
+	w.t.Helper()
+	r := httptest.NewRequest(method, origin+path, strings.NewReader(body))
+	if mediaType != "" {
+		r.Header.Set("Content-Type", mediaType)
+	}
+	return w.serve(r)
+}
+
 // serve also holds every page to what all pages promise.
 func (w *world) serve(r *http.Request) *page {
 	w.t.Helper()
@@ -96,6 +108,11 @@ func (w *world) serve(r *http.Request) *page {
 		return p
 	}
 	want := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	bads := []string{"<script", "style=", "<style", " onclick", "#ZgotmplZ"}
+	if scripted := r.URL.Path == SPAPath || r.URL.Path == SPACallback; scripted && p.status == http.StatusOK {
+		want += "; script-src 'self'; connect-src 'self'"
+		bads[0] = "<script>"
+	}
 	if got := p.header.Get("Content-Security-Policy"); got != want {
 		w.t.Errorf("%s %s: policy %q", r.Method, r.URL, got)
 	}
@@ -105,7 +122,7 @@ func (w *world) serve(r *http.Request) *page {
 	if p.header.Get("Cache-Control") != "no-store" || p.header.Get("Referrer-Policy") != "no-referrer" || p.header.Get("X-Content-Type-Options") != "nosniff" {
 		w.t.Errorf("%s %s: headers %v", r.Method, r.URL, p.header)
 	}
-	for _, bad := range []string{"<script", "style=", "<style", " onclick", "#ZgotmplZ"} {
+	for _, bad := range bads {
 		if strings.Contains(p.body, bad) {
 			w.t.Errorf("%s %s: the page contains %s", r.Method, r.URL, bad)
 		}
@@ -121,8 +138,9 @@ func (w *world) serve(r *http.Request) *page {
 		}
 		p.action = f[1]
 		for _, in := range inputTag.FindAllStringSubmatch(f[2], -1) {
-			p.order = append(p.order, in[1])
-			p.fields.Add(in[1], html.UnescapeString(in[2]))
+			name, value := in[1]+in[3], in[2]+in[4]
+			p.order = append(p.order, name)
+			p.fields.Add(name, html.UnescapeString(value))
 		}
 	}
 	return p

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -53,11 +52,7 @@ func TestRefusedPages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t) // no answers: a request that is sent fails the test
-			r := httptest.NewRequest(tt.method, "http://127.0.0.1:8080"+tt.path, strings.NewReader(tt.body))
-			if tt.mediaType != "" {
-				r.Header.Set("Content-Type", tt.mediaType)
-			}
-			p := w.serve(r)
+			p := w.send(tt.method, tt.path, tt.mediaType, tt.body)
 			w.wants(p, tt.status, tt.says)
 			if got := p.header.Get("Allow"); got != tt.allow {
 				t.Errorf("Allow %q, want %q", got, tt.allow)

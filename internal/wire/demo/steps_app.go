@@ -69,7 +69,7 @@ const pushed = "pushed"
 
 // askSignIn draws the verifier, which stays, with its challenge, a state and a
 // nonce, which are sent.
-func askSignIn(d *demo, _ values) params {
+func askSignIn(d *demo, keep values) params {
 	verifier := draw()
 	sum := sha256.Sum256([]byte(verifier))
 	return params{
@@ -85,7 +85,7 @@ func askSignIn(d *demo, _ values) params {
 		{Name: "prompt", Option: true, Choices: oneOf("none", "login", "consent", "select_account")},
 		{Name: "max_age", Option: true},
 		{Name: "response_mode", Option: true, Choices: oneOf(string(oauth.ModeQuery), string(oauth.ModeFormPost))},
-		{Name: "how", Kept: true, Option: true, Choices: []choice{{"", "in the address"}, {pushed, "pushed first"}}},
+		{Name: "how", Value: keep["how"], Kept: true, Option: true, Choices: []choice{{"", "in the URL"}, {pushed, pushed}}},
 		{Name: "login_hint", Option: true},
 		{Name: "claims", Option: true},
 	}

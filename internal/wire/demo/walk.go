@@ -100,9 +100,9 @@ type view struct {
 	Exchange *exchange
 	Built    []line // the address that the browser is sent to, taken apart
 	Query    []line // what the callback was called with
-	Stopped  string // why the callback leads nowhere; "" if it does
+	Stopped  string // why the app does not take what it got; "" if it does
 	Error    *authorizationError
-	Home     string // where to begin again, after a callback that led nowhere
+	Home     string // where to begin again then
 	Checks   []check
 	Tokens   []token
 	Proof    *proof
@@ -114,6 +114,11 @@ type view struct {
 // Refused reports that the step was taken in vain.
 func (v view) Refused() bool { return v.Exchange != nil && !v.Exchange.Served() || v.Stopped != "" }
 
+// distrusts reports that a token is not what it must be.
+func (v view) distrusts() bool {
+	return slices.ContainsFunc(v.Checks, func(c check) bool { return c.Of != "" && c.Result == broken })
+}
+
 // Again reports that the offer is the step that was just refused.
 func (v view) Again() bool { return v.Refused() && v.Next != nil && v.Next.Number == v.Number }
 
@@ -121,7 +126,7 @@ func (v view) Again() bool { return v.Refused() && v.Next != nil && v.Next.Numbe
 func (v view) Expected() bool { return v.Refused() && v.Step.refused }
 
 // ChecksOf are the checks of a token; "" are those of the answer itself.
-func (v view) ChecksOf(name string) (of []check) {
+func (v view) ChecksOf(name string) (of checks) {
 	for _, c := range v.Checks {
 		if c.Of == name {
 			of = append(of, c)

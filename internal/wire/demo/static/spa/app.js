@@ -65,13 +65,11 @@ function offer(step, { again = false, first = false } = {}) {
   next.replaceChildren(...(first ? [] : [lead]), el('h2', {}, `${number}. ${rail[number - 1].textContent.trim()}`), part(step, 'offer'), control(step));
   const others = FREE.filter((name) => name !== step && possible(name));
   if (others.length && have.accessToken) {
-    const list = el('ul', { role: 'list' }, others.map((name) => el('li', {}, name === 'logout' ? jump(name) : button(name, 'quiet'))));
+    const list = el('ul', { class: 'free', role: 'list' }, others.map((name) => el('li', {}, name === 'logout' ? button(name, () => insert(name)) : button(name))));
     next.append(el('h3', { class: 'count' }, 'Or out of turn'), list);
   }
-  if (!first) next.append(again_());
+  if (!first) next.append(el('p', { class: 'over' }, el('a', { href: home }, 'Start again from step 1')));
 }
-
-const again_ = () => el('p', { class: 'over' }, el('a', { href: home }, 'Start again from step 1'));
 
 const possible = (name) => Boolean(have.accessToken) && (!['lost', 'replay'].includes(name) || have.chain.length > 1);
 
@@ -84,20 +82,16 @@ function control(step) {
   return b;
 }
 
-function button(step, kind) {
-  const b = el('button', { type: 'button', ...(kind && { class: kind }) }, words(step, 'button'));
-  b.addEventListener('click', () => press(step));
+function button(step, act = () => press(step)) {
+  const b = el('button', { type: 'button' }, words(step, 'button'));
+  b.addEventListener('click', act);
   return b;
 }
 
-// jump only offers the step: it is the browser that takes it.
-function jump(step) {
-  const b = el('button', { type: 'button', class: 'quiet' }, words(step, 'button'));
-  b.addEventListener('click', () => {
-    offer(step);
-    document.getElementById('step-submit').focus();
-  });
-  return b;
+// insert only offers the step: it is the browser that takes it.
+function insert(step) {
+  offer(step);
+  document.getElementById('step-submit').focus();
 }
 
 // The form is posted, so that the ID token stays out of addresses (RP-Initiated Logout §2).
@@ -127,30 +121,47 @@ async function press(step) {
   }
 }
 
-const held = (checks) => checks.every((c) => c.result !== 'broken');
 const after = (step) => order[order.indexOf(step) + 1];
 
 // conclude shows an exchange of a step and offers what follows.
-function conclude(step, x, { checks = [], body = [], more = [], ok = x.served } = {}) {
-  const came = ok && held(checks) ? 'served' : 'refused';
+function conclude(step, x, { checks = [], body = [], more = [] } = {}) {
+  const came = x.served && show.hold(checks) ? 'served' : 'refused';
   present(step, came, { x, refused: came === 'refused', body: [...show.exchange(x), ...body, show.checks(checks)], more });
   offer(came === 'served' ? after(step) : step, { again: came === 'refused' });
 }
 
-// tokens takes in what the token endpoint has answered, and makes the checks.
+// end says that the walk cannot go on.
+function end(why) {
+  next.setAttribute('aria-label', 'The end of the walk');
+  next.replaceChildren(el('h2', {}, 'The walk ends here'), el('p', {}, why),
+    el('p', { class: 'go' }, el('a', { class: 'button', id: 'step-submit', href: home }, 'Start again from step 1')));
+}
+
+// tokens validates what the token endpoint has answered, and takes it in if all is right. It tells whether it was,
+// and what there is to show.
 async function tokens(x, nonce) {
-  const { access_token: accessToken, id_token: idToken, refresh_token: refreshToken } = x.json ?? {};
-  have.accessToken = accessToken ?? '';
-  if (refreshToken && refreshToken !== have.chain.at(-1)) have.chain.push(refreshToken);
-  const more = [show.token('The access token, decoded', decode(have.accessToken))];
+  const { access_token: accessToken = '', id_token: idToken, refresh_token: refreshToken } = x.json ?? {};
+  const checks = [];
+  const more = [];
   if (idToken) {
     const { json: jwks } = await client.send('GET', have.meta.jwks_uri);
-    const checks = await client.checkIDToken(idToken, { jwks, issuer, clientID, nonce, accessToken });
+    checks.push(...await client.checkIDToken(idToken, { jwks, issuer, clientID, nonce, accessToken }));
     if (have.idToken) checks.push(client.checkSubject(decode(idToken)?.claims.sub, have.idToken, 'is that of the ID token before', '§12.2', 'RefreshTokenResponse'));
     more.push(show.token('The ID token, decoded', decode(idToken), checks));
-    if (held(checks)) have.idToken = idToken;
   }
-  return more;
+  more.push(show.token('The access token, decoded', decode(accessToken)));
+  const right = show.hold(checks);
+  if (right) {
+    Object.assign(have, { accessToken, idToken: idToken ?? have.idToken });
+    if (refreshToken && refreshToken !== newest()) have.chain.push(refreshToken);
+  }
+  return { right, more };
+}
+
+// distrust shows tokens that are not taken.
+function distrust(step, x, more) {
+  present(step, 'distrusted', { x, refused: true, body: show.exchange(x), more });
+  end('A check does not hold, so this page takes none of these tokens.');
 }
 
 const newest = () => have.chain.at(-1);
@@ -159,7 +170,7 @@ const steps = {
   async discover() {
     const x = await client.discover(issuer);
     const checks = x.served ? client.checkMetadata(x.json, issuer) : [];
-    if (held(checks)) have.meta = x.json;
+    if (x.served && show.hold(checks)) have.meta = x.json;
     conclude('discover', x, { checks });
   },
 
@@ -177,7 +188,9 @@ const steps = {
 
   async redeem() {
     const x = await client.redeem(have.meta, clientID, callback, have.code, have.flow.verifier);
-    conclude('redeem', x, { more: x.served ? await tokens(x, have.flow.nonce) : [] });
+    if (!x.served) return conclude('redeem', x);
+    const { right, more } = await tokens(x, have.flow.nonce);
+    return right ? conclude('redeem', x, { more }) : distrust('redeem', x, more);
   },
 
   async userinfo() {
@@ -190,7 +203,8 @@ const steps = {
     const before = newest();
     const x = await client.refresh(have.meta, clientID, before);
     if (!x.served) return conclude('refresh', x);
-    const more = await tokens(x);
+    const { right, more } = await tokens(x);
+    if (!right) return distrust('refresh', x, more);
     return conclude('refresh', x, { checks: [client.checkRotated(before, x.json?.refresh_token)], body: [show.halves([['Before', before], ['After', newest()]])], more });
   },
 
@@ -209,10 +223,10 @@ const steps = {
     const oldest = await client.refresh(have.meta, clientID, have.chain[0]);
     const last = await client.refresh(have.meta, clientID, newest());
     const checks = [
-      client.checkRefused(oldest, 'refuses the oldest token, which is older than the parent'),
-      client.checkRefused(last, 'refuses the newest one, too: the grant has ended'),
+      client.checkRefused(oldest, 'is invalid_grant for the oldest token, which is older than the parent'),
+      client.checkRefused(last, 'is invalid_grant for the newest one, too: the grant has ended'),
     ];
-    const came = held(checks) ? 'refused' : 'served';
+    const came = show.hold(checks) ? 'refused' : 'served';
     present('replay', came, {
       x: oldest, refused: true,
       body: [
@@ -236,11 +250,11 @@ async function answered() {
   // A code in the address bar is a code in the history, and in every copy of the address.
   history.replaceState(null, '', window.location.pathname);
   ['discover', 'request'].forEach((step) => taken.add(step));
-  const flow = JSON.parse(sessionStorage.getItem(FLOW)) ?? undefined;
+  const flow = JSON.parse(sessionStorage.getItem(FLOW) ?? 'null') ?? undefined;
   const checks = client.checkAnswer(answer, flow, issuer);
   let came = 'code';
   if (![...answer].length) came = 'nothing';
-  else if (!held(checks)) came = 'foreign';
+  else if (!show.hold(checks)) came = 'foreign';
   else if (answer.get('error')) came = 'error';
   else if (!answer.get('code')) came = 'nothing';
   if (came === 'code' || came === 'error') sessionStorage.removeItem(FLOW);
@@ -251,13 +265,12 @@ async function answered() {
   }
   present('callback', came, { refused: came !== 'code', body });
   if (came !== 'code') {
-    next.replaceChildren(el('h2', {}, 'The walk ends here'), el('p', {}, 'There is nothing to redeem. Begin it again, from this tab.'),
-      el('p', { class: 'go' }, el('a', { class: 'button', id: 'step-submit', href: home }, 'Start again from step 1')));
+    end('There is nothing to redeem. Begin it again, from this tab.');
     return;
   }
   Object.assign(have, { code: answer.get('code'), flow });
   const x = await client.discover(issuer);
-  if (held(client.checkMetadata(x.json, issuer))) have.meta = x.json;
+  if (show.hold(client.checkMetadata(x.json, issuer))) have.meta = x.json;
   offer(have.meta ? 'redeem' : 'discover');
 }
 
@@ -286,6 +299,6 @@ if (window.location.origin !== issuer || !window.isSecureContext) {
 } else if (window.location.href.startsWith(callback)) {
   await answered();
 } else if (!returned()) {
-  present('start');
+  present('start', '', { body: [show.halves([['The issuer', issuer], ['Registered there: the client', clientID], ['Registered there: the redirect URI', callback]])] });
   offer('discover', { first: true });
 }

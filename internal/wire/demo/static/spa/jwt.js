@@ -24,7 +24,7 @@ export function decode(token) {
     const parts = token.split('.');
     if (parts.length !== 3) return undefined;
     const [header, claims] = parts.slice(0, 2).map((part) => JSON.parse(utf8.decode(bytesOf(part))));
-    return { header, claims, signature: bytesOf(parts[2]), signed: `${parts[0]}.${parts[1]}` };
+    return { parts, header, claims, signature: bytesOf(parts[2]) };
   } catch {
     return undefined;
   }
@@ -47,7 +47,7 @@ export async function fault(jwt, jwks) {
   if (kty !== algorithm.type || (alg && alg !== jwt.header.alg)) return 'its key is for another algorithm';
   try {
     const key = await crypto.subtle.importKey('jwk', { kty, crv, n, e, x, y }, algorithm, false, ['verify']);
-    const holds = await crypto.subtle.verify(algorithm, key, jwt.signature, new TextEncoder().encode(jwt.signed));
+    const holds = await crypto.subtle.verify(algorithm, key, jwt.signature, new TextEncoder().encode(jwt.parts.slice(0, 2).join('.')));
     return holds ? '' : 'the key did not make it';
   } catch {
     return 'its key cannot be read';

@@ -73,11 +73,33 @@ export function why(x) {
 
 const SAID = { held: 'Holds:', broken: 'Does not hold:', idle: 'Nothing to check:' };
 
+export const hold = (list) => list.every((c) => c.result !== 'broken');
+
 export function checks(list) {
   if (!list.length) return undefined;
-  return el('ul', { class: 'checks', role: 'list' }, list.map((c) => el('li', { class: c.result },
-    el('p', {}, el('span', { class: 'unseen' }, SAID[c.result]), ' ', el('code', {}, c.claim), ` ${c.rule}${c.result === 'broken' && c.got ? `; it is not: ${c.got}` : ''}`),
-    ' ', el('a', { href: c.clause.url }, c.clause.label))));
+  const all = hold(list);
+  return el('figure', {},
+    el('figcaption', {}, 'Compared ', el('span', { class: `status ${all ? 'good' : 'bad'}` }, all ? 'all of it holds' : 'does not hold')),
+    el('ul', { class: 'checks', role: 'list' }, list.map((c) => el('li', { class: c.result },
+      el('p', {}, el('span', { class: 'unseen' }, SAID[c.result]), ' ', el('code', {}, c.claim), ` ${c.rule}${c.result === 'broken' && c.got ? `; it is not: ${c.got}` : ''}`),
+      ' ', el('a', { href: c.clause.url }, c.clause.label)))));
+}
+
+const calendar = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'medium', timeZone: 'UTC' });
+
+function lapse(seconds) {
+  const hours = seconds / 3600;
+  return Number.isInteger(hours) ? `${hours} ${hours === 1 ? 'hour' : 'hours'}` : `${seconds} seconds`;
+}
+
+// moments are the claims that are times.
+function moments(claims) {
+  const named = ['auth_time', 'iat', 'nbf', 'exp'].filter((name) => claims[name] > 0 && claims[name] < 253402300800);
+  return named.length ? el('dl', { class: 'times' }, named.map((name) => {
+    const after = claims[name] - claims.iat;
+    return el('div', {}, el('dt', {}, name), el('dd', {}, `${calendar.format(claims[name] * 1000)} UTC `,
+      ...(after > 0 ? [el('span', {}, `${lapse(after)} after iat`)] : [])));
+  })) : undefined;
 }
 
 // token is a token, decoded, with the checks that were made of it.
@@ -85,16 +107,12 @@ export function token(title, jwt, list = []) {
   if (!jwt) return el('section', { class: 'token' }, el('h2', {}, title), el('p', {}, 'This is not a JWT.'));
   const part = (name, value) => figure(name, `${name} of ${title}`, bodyLines(JSON.stringify(value)));
   const payload = part('Payload', jwt.claims);
-  const { iat } = jwt.claims;
-  const times = ['auth_time', 'iat', 'nbf', 'exp'].filter((name) => Number.isFinite(jwt.claims[name]));
-  if (times.length) {
-    payload.append(el('dl', { class: 'times' }, times.map((name) => {
-      const after = jwt.claims[name] - iat;
-      return el('div', {}, el('dt', {}, name), el('dd', {}, `${new Date(jwt.claims[name] * 1000).toUTCString()} `,
-        ...(after > 0 ? [el('span', {}, `${after} seconds after iat`)] : [])));
-    })));
-  }
-  return el('section', { class: 'token' }, el('h2', {}, title), part('Header', jwt.header), payload, checks(list));
+  payload.append(moments(jwt.claims) ?? '');
+  const [, , signature] = jwt.parts;
+  return el('section', { class: 'token' }, el('h2', {}, title), part('Header', jwt.header), payload,
+    el('p', { class: 'signature' }, el('span', {}, 'Signature'), ' ', el('code', {}, `${signature.slice(0, 10)}…${signature.slice(-10)}`),
+      ' ', el('span', {}, `${jwt.signature.length} bytes`)),
+    checks(list));
 }
 
 // halves are things to compare, one under the other.
