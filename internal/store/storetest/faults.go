@@ -165,6 +165,9 @@ func (d deed) suffer(w *world, f fault) {
 	after := twin.seeAll()
 
 	for n := 1; n < maxCalls; n++ {
+		if w.Failed() {
+			return
+		}
 		w := w.within("%s, call %d", d.name, n)
 		d.setUp(w)
 		s := w.strike(f, "", n)
@@ -207,10 +210,10 @@ const batch = 8
 func sufferTogether(w *world, f fault) {
 	for _, kind := range []Kind{Begin, Exec, Query, Next, Commit} {
 		n := 1
-		for w.sufferOnce(f, kind, n) {
+		for !w.Failed() && w.sufferOnce(f, kind, n) {
 			n++
 		}
-		if kind == Commit && n == 1 {
+		if kind == Commit && n == 1 && !w.Failed() {
 			w.Fatalf("no commit was seen")
 		}
 	}

@@ -52,6 +52,9 @@ func (w *world) race(rounds int, prepare func(round int), try func(s store.Store
 	defer w.tap.Hook(nil)
 	handles := []store.Store{w.s, w.d.Store(w.name)}
 	for round := range rounds {
+		if w.Failed() {
+			return
+		}
 		prepare(round)
 		a := &tally{counts: map[store.Outcome]int{}, states: map[store.GrantState]int{}}
 		var ready, done sync.WaitGroup

@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"database/sql/driver"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/tallystick/tallystick/internal/store"
@@ -22,9 +24,34 @@ func TestSQLite(t *testing.T) {
 
 var sqlite = storetest.Backend{New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
 	d := &sqliteFile{t: t, wrap: wrap, dir: tempDir(t)}
+	empty, err := emptySQLite()
+	if err == nil {
+		err = os.WriteFile(d.path(), empty, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.open()
 	return d
 }}
+
+// emptySQLite is a file that has been migrated already, once for all.
+var emptySQLite = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "storetest")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "empty.db")
+	db, err := sqlstore.Open(context.Background(), sqlstore.Config{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // tempDir is in memory where that is to be had. A killed process leaves the same
 // files there as on a disk, and only a power cut could tell the difference; but

@@ -39,6 +39,9 @@ type T interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
+	// Failed: a rule that does the same in many rounds stops at the first that
+	// fails.
+	Failed() bool
 }
 
 // rule is one sentence of the contract. It runs in an issuer of its own, so that
@@ -131,6 +134,12 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.complaints = append(r.complaints, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.complaints) > 0
 }
 
 func (r *recorder) Fatalf(format string, args ...any) {
