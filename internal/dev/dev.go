@@ -166,7 +166,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	log := slog.New(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	srv, err := server.Open(ctx, server.Config{
 		Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Mail: sender, Log: log,
-		Registration: engine.Registration{Mode: engine.RegistrationOpen}, Loopback: true, RootCAs: roots,
+		Registration: engine.Registration{Mode: engine.RegistrationOpen, AnyScope: true, ClientCredentials: true}, Loopback: true, RootCAs: roots,
 	})
 	if errors.Is(err, server.ErrMasterKey) {
 		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.keyName(), err)

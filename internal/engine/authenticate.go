@@ -8,7 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/jose"
@@ -43,11 +45,12 @@ func (c *Caller) take() store.Spend {
 }
 
 func refuseAssertion(reason string) *oauth.Error {
-	return oauth.Refuse(oauth.InvalidClient, "assertion: "+reason, "The client_assertion is not valid.")
+	return oauth.Refuse(oauth.InvalidClient, "assertion: "+reason, wrongCredentials)
 }
 
 // Authenticate finds out which client calls, and spends its assertion. Refusal:
-// invalid_client, in the same words whether there is such a client or not.
+// invalid_client; to who brings credentials in the same words whether there is such
+// a client or not.
 func (e *Engine) Authenticate(ctx context.Context, face oauth.Face, c Credentials) (*Caller, error) {
 	caller, err := e.authenticate(ctx, face, c)
 	if err != nil {
@@ -111,26 +114,31 @@ func (e *Engine) authenticate(ctx context.Context, face oauth.Face, c Credential
 	return nil, refuseCredentials("unknown method")
 }
 
-// again judges a caller by the configuration of now: its secret may be withdrawn
-// since.
-func (e *Engine) again(ctx context.Context, face oauth.Face, c Credentials, caller *Caller) error {
+// again judges a caller by the configuration of now: it may be disabled since, its
+// secret withdrawn, or the grant type taken from it.
+func (e *Engine) again(ctx context.Context, req *TokenRequest, caller *Caller) error {
 	e.clients.forget()
-	client, err := e.client(ctx, face, caller.client.ID)
-	if err != nil {
+	client, err := e.client(ctx, req.Face, caller.client.ID)
+	switch {
+	case err != nil:
 		return err
-	}
-	if client.AuthMethod != caller.client.AuthMethod {
+	case client.AuthMethod != caller.client.AuthMethod:
 		return refuseCredentials("another method since")
-	}
-	if c.Secret != "" {
-		return e.checkSecret(client, c.Secret)
+	case !client.Allows(req.GrantType):
+		return oauth.Refuse(oauth.UnauthorizedClient, "grant type not allowed any more", "The client may not use this grant_type.")
+	case req.Secret != "":
+		return e.checkSecret(client, req.Secret)
 	}
 	return nil
 }
 
 func refuseCredentials(reason string) *oauth.Error {
-	return oauth.Refuse(oauth.InvalidClient, "credentials: "+reason, "The client credentials are not valid.")
+	return oauth.Refuse(oauth.InvalidClient, "credentials: "+reason, wrongCredentials)
 }
+
+// wrongCredentials is what a client is told whose credentials are wrong, and who
+// brings some for a client that there is not.
+const wrongCredentials = "The client credentials are not valid."
 
 // secretHash is what the store keeps of a client's secret. It is keyed from the
 // master key, so that a database alone tells nothing even of a secret that an
@@ -182,20 +190,21 @@ func (e *Engine) PutClientSecret(ctx context.Context, clientID, secret string, e
 // left alone.
 func (e *Engine) SetClientSecret(ctx context.Context, client *store.Client, secret string) error {
 	want := e.secretHash(client.ID, secret)
-	have := false
+	have := slices.ContainsFunc(client.Secrets, func(s store.ClientSecret) bool { return s.Hash == want && s.ExpiresAt == 0 })
+	if !have {
+		if err := e.PutClientSecret(ctx, client.ID, secret, time.Time{}); err != nil {
+			return err
+		}
+	}
 	for _, s := range client.Secrets {
-		if s.Hash == want && s.ExpiresAt == 0 {
-			have = true
+		if s.Hash == want {
 			continue
 		}
 		if err := e.store.DeleteClientSecret(ctx, client.ID, s.Hash); err != nil {
 			return fault("delete client secret", err)
 		}
 	}
-	if have {
-		return nil
-	}
-	return e.PutClientSecret(ctx, client.ID, secret, time.Time{})
+	return nil
 }
 
 // The life of a client's assertion.
@@ -232,6 +241,9 @@ func subjectOf(token string) string {
 func (e *Engine) checkAssertion(ctx context.Context, client *store.Client, token string) (store.Spend, error) {
 	payload, err := e.verifyClientJWT(ctx, client, token, client.AuthSigningAlg)
 	if err != nil {
+		if busy(err) {
+			return store.Spend{}, fault("client keys", err)
+		}
 		return store.Spend{}, refuseAssertion(err.Error())
 	}
 	var a assertion
@@ -305,27 +317,45 @@ func (e *Engine) verifyClientJWT(ctx context.Context, client *store.Client, toke
 	if client.JWKSURI != "" {
 		var err error
 		if raw, err = e.fetch.Get(ctx, client.JWKSURI, jwksTypes...); err != nil {
-			return nil, errors.New("jwks_uri: " + err.Error())
+			return nil, fmt.Errorf("jwks_uri: %w", err)
 		}
 	}
-	payload, known, err := verifyBy(raw, token, allowed)
+	payload, known, err := e.verifyBy(raw, token, allowed)
 	if known || client.JWKSURI == "" {
 		return payload, err
 	}
 	// The client may have a new key.
 	if raw, err = e.fetch.Fresh(ctx, client.JWKSURI, jwksTypes...); err != nil {
-		return nil, errors.New("jwks_uri: " + err.Error())
+		return nil, fmt.Errorf("jwks_uri: %w", err)
 	}
-	payload, _, err = verifyBy(raw, token, allowed)
+	payload, _, err = e.verifyBy(raw, token, allowed)
 	return payload, err
+}
+
+// busy reports whether it is our fault, or nobody's, that something could not be
+// fetched: then the client's keys are no worse than they were.
+func busy(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return true
+	}
+	b, ok := errors.AsType[interface {
+		error
+		Busy() bool
+	}](err)
+	return ok && b.Busy()
 }
 
 var jwksTypes = []string{"application/jwk-set+json", "application/json"}
 
-func verifyBy(raw []byte, token string, allowed []jose.Alg) (payload []byte, known bool, err error) {
-	set, err := jose.ParseKeySet(raw)
-	if err != nil {
-		return nil, false, err
+// verifyBy remembers the sets that it has read: a client sends the same for months.
+func (e *Engine) verifyBy(raw []byte, token string, allowed []jose.Alg) (payload []byte, known bool, err error) {
+	sum := store.Hash(sha256.Sum256(raw))
+	set, ok := e.keySets.get(sum)
+	if !ok {
+		if set, err = jose.ParseKeySet(raw); err != nil {
+			return nil, false, err
+		}
+		e.keySets.put(sum, set)
 	}
 	payload, _, known, err = set.Verify(token, allowed)
 	return payload, known, err

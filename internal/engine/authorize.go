@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,6 @@ type Authorization struct {
 	Challenge *oauth.CodeChallenge
 	Prompt    oauth.Prompt
 	MaxAge    *int64 // seconds
-	ACRValues []string
 	// Hint is who the client expects, by an ID token of ours.
 	Hint      string
 	LoginHint string
@@ -141,7 +141,7 @@ func (e *Engine) Judge(ctx context.Context, a *Authorization, s *Session) (*Verd
 	if err != nil {
 		return nil, fault("consent", err)
 	}
-	if found && covers(&given, v) {
+	if found && covers(&given, v) && !a.anybody() {
 		v.consent = &given
 	}
 	if v.consent == nil || a.Prompt.Has(oauth.PromptConsent) {
@@ -153,9 +153,21 @@ func (e *Engine) Judge(ctx context.Context, a *Authorization, s *Session) (*Verd
 	return v, nil
 }
 
+// anybody reports whether the answer goes to an app that another may stand in for: a
+// scheme or a loopback port belongs to whoever takes it, and a public client proves
+// nothing. It gets no code that its user has not just agreed to (RFC 8252 §8.6).
+func (a *Authorization) anybody() bool {
+	c := &a.client.Client
+	return c.Public() && (oauth.Origin(a.redirectURI) == "" || !slices.Contains(c.RedirectURIs, a.redirectURI))
+}
+
 func covers(c *store.Consent, v *Verdict) bool {
 	return v.Scope.Within(c.Scope) && v.Resources.Within(c.Resources) && oauth.Scope(strings.Join(v.Claims, " ")).Within(oauth.Scope(c.Claims))
 }
+
+// maxAgeGrace is how long the pages between a sign-in and its code may take beyond
+// max_age.
+const maxAgeGrace = time.Minute
 
 // needsSignIn reports whether the session is not the one that is wanted: too old,
 // or somebody else's.
@@ -167,10 +179,14 @@ func (e *Engine) needsSignIn(a *Authorization, s *Session) (bool, error) {
 	if a.Prompt.Has(oauth.PromptLogin) || a.Prompt.Has(oauth.PromptSelectAccount) {
 		since = begun
 	}
-	if a.MaxAge != nil {
-		since = max(since, begun-*a.MaxAge*1000)
-	} else if d := a.client.DefaultMaxAge; d != nil {
-		since = max(since, begun-*d*1000)
+	maxAge := a.MaxAge
+	if maxAge == nil {
+		maxAge = a.client.DefaultMaxAge
+	}
+	if maxAge != nil {
+		// Counted from the request, and again from now: a page may have been open for
+		// long. What is asked for must be possible to do, hence the grace.
+		since = max(since, begun-*maxAge*1000, millis(e.now().Add(-maxAgeGrace))-*maxAge*1000)
 	}
 	if s.AuthTime < since {
 		return true, nil
@@ -248,10 +264,11 @@ func (e *Engine) Authorize(ctx context.Context, a *Authorization, s *Session, ag
 	g.Browser, g.AuthTime = s.Browser, s.AuthTime
 	if !g.Scope.Has(oauth.OfflineAccess) {
 		g.Session = s.ID
+		g.AbsoluteExpiresAt = min(s.ExpiresAt, cmp.Or(g.AbsoluteExpiresAt, s.ExpiresAt))
 		if a.Prompt.Has(oauth.PromptNone) {
 			// Fetched in the background, again and again; it must not pile up.
 			end := g.CreatedAt + 2*a.client.AccessTokenLifetime*1000
-			g.AbsoluteExpiresAt = min(end, cmp.Or(g.AbsoluteExpiresAt, end))
+			g.AbsoluteExpiresAt = min(end, g.AbsoluteExpiresAt)
 		}
 	}
 	birth := store.Birth{
@@ -264,6 +281,14 @@ func (e *Engine) Authorize(ctx context.Context, a *Authorization, s *Session, ag
 		}
 	}
 	out, err := e.store.Birth(ctx, birth)
+	if err == nil && out == store.Refused {
+		// The session has ended or the consent was changed since it was looked at.
+		code := oauth.AccessDenied
+		if a.Prompt.Has(oauth.PromptNone) {
+			code = oauth.InteractionRequired
+		}
+		return "", oauth.Refuse(code, "birth: changed meanwhile", "The sign-in or the consent has changed meanwhile. Please try again.")
+	}
 	if err := e.born(g, out, err); err != nil {
 		return "", err
 	}

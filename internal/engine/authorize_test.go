@@ -193,18 +193,18 @@ func TestBirthright(t *testing.T) {
 
 	w.Clock.Advance(time.Second)
 	g := bornOf(t, w, asking(t, w, testkit.Web, testkit.WebCallback, "openid profile"), s)
-	if g.Session != s.ID || g.Browser != s.Browser || g.AuthTime != s.AuthTime || g.Nonce != "n" || g.AbsoluteExpiresAt != 0 || g.RedirectURI != testkit.WebCallback {
+	if g.Session != s.ID || g.Browser != s.Browser || g.AuthTime != s.AuthTime || g.Nonce != "n" || g.AbsoluteExpiresAt != s.ExpiresAt || g.RedirectURI != testkit.WebCallback {
 		t.Errorf("without offline_access: %+v", g)
 	}
 	w.Clock.Advance(time.Second)
 	g = bornOf(t, w, asking(t, w, testkit.Web, testkit.WebCallback, "offline_access openid"), s)
-	if g.Session != (store.SessionID{}) || g.Browser != s.Browser || !g.Scope.Has("offline_access") {
+	if g.Session != (store.SessionID{}) || g.AbsoluteExpiresAt != 0 || g.Browser != s.Browser || !g.Scope.Has("offline_access") {
 		t.Errorf("with offline_access: %+v", g)
 	}
 	w.Clock.Advance(time.Second)
 	a := asking(t, w, testkit.Web, testkit.WebCallback, "openid profile")
 	a.Prompt = oauth.PromptNone
-	if g = bornOf(t, w, a, s); lives(g) != 2*3600*1000 {
+	if g = bornOf(t, w, a, s); lives(g) != 2*3600*1000 || g.Session != s.ID {
 		t.Errorf("prompt=none: lives for %d", lives(g))
 	}
 	w.Clock.Advance(time.Second)
@@ -252,11 +252,9 @@ func TestPushedRequestIsSpentOnce(t *testing.T) {
 	ctx := t.Context()
 	s := signInAs(t, w, nil)
 	push := func() string {
-		caller, err := w.Engine.Authenticate(ctx, oidc.Name, engine.Credentials{ClientID: testkit.SPA})
-		if err != nil {
-			t.Fatal(err)
-		}
-		uri, err := w.Engine.Push(ctx, caller, []byte(`{"scope":"openid"}`))
+		uri, err := w.Engine.Push(ctx, oidc.Name, engine.Credentials{ClientID: testkit.SPA}, from("192.0.2.1"), func(*oauth.Client) ([]byte, error) {
+			return []byte(`{"scope":"openid"}`), nil
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,7 +67,9 @@ func (e *Engine) redeemCode(ctx context.Context, caller *Caller, req *TokenReque
 	out, err := e.store.RedeemCode(ctx, redeem)
 	if err == nil && e.worthReport(out.Outcome, out.Ended, id, now) {
 		redeem.Report, redeem.Assertion = true, store.Spend{}
-		out, err = e.store.RedeemCode(ctx, redeem)
+		if told, err := e.store.RedeemCode(ctx, redeem); err == nil { // else it is refused all the same
+			out = told
+		}
 	}
 	if err != nil {
 		return nil, 0, fault("redeem code", err)

@@ -17,6 +17,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/tallystick/tallystick/internal/jose"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
@@ -82,6 +83,8 @@ type Engine struct {
 	births  *cache[store.GrantID, store.Birthright]
 	reports *cache[store.GrantID, time.Time]
 	guesses *cache[store.Hash, attempts]
+	pushes  *cache[store.Hash, attempts]
+	keySets *cache[store.Hash, jose.KeySet] // of clients, by their text
 	streaks *cache[pair, streak]
 	mail    chan struct{} // says that there is something in the outbox
 	notices chan struct{} // says that there may be a client to be told of a logout
@@ -103,6 +106,8 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		reports: newCache[store.GrantID, time.Time](1024),
 		guesses: newCache[store.Hash, attempts](4096),
 		streaks: newCache[pair, streak](4096),
+		pushes:  newCache[store.Hash, attempts](4096),
+		keySets: newCache[store.Hash, jose.KeySet](512),
 		mail:    make(chan struct{}, 1),
 		notices: make(chan struct{}, 1),
 		fetch:   c.Fetch,

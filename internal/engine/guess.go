@@ -65,7 +65,7 @@ func Network(ip string) (h store.Hash) {
 	return sha256.Sum256([]byte("tallystick network\x00" + prefix.String()))
 }
 
-// attempts are the failures of one network in one window.
+// attempts are the failures (or pushed requests) of one network in one window.
 type attempts struct {
 	since    time.Time
 	failures int

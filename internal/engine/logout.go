@@ -18,7 +18,6 @@ const IDTokenType = "JWT"
 type Hint struct {
 	ClientID string
 	Subject  string
-	SID      string // "" if it has none
 }
 
 func refuseHint(reason string) *oauth.Error {
@@ -37,7 +36,6 @@ func (e *Engine) Hint(token string) (*Hint, error) {
 		Issuer   string          `json:"iss"`
 		Subject  string          `json:"sub"`
 		Audience json.RawMessage `json:"aud"`
-		SID      string          `json:"sid"`
 		Events   json.RawMessage `json:"events"`
 		ClientID string          `json:"client_id"`
 	}
@@ -46,17 +44,7 @@ func (e *Engine) Hint(token string) (*Hint, error) {
 		c.ClientID != "" || len(c.Events) > 0 || c.Subject == "" {
 		return nil, refuseHint("not an ID token")
 	}
-	return &Hint{ClientID: aud()[0], Subject: c.Subject, SID: c.SID}, nil
-}
-
-// Names reports whether the hint is about this session.
-func (e *Engine) Names(ctx context.Context, face oauth.Face, h *Hint, s *Session) (bool, error) {
-	client, err := e.client(ctx, face, h.ClientID)
-	if err != nil {
-		return false, err
-	}
-	sub, err := e.subject(&client.Client, s.User.ID)
-	return err == nil && sub == h.Subject, err
+	return &Hint{ClientID: aud()[0], Subject: c.Subject}, nil
 }
 
 // LoggedOut is where a browser goes after a logout: one of the client's

@@ -34,7 +34,7 @@ type LogoutIssue struct {
 // seldom, and given up after a day or so.
 const (
 	noticeLease       = time.Minute
-	noticeBatch       = 20
+	noticeBatch       = 64 // few of each client, see the store
 	noticeAttempts    = 12
 	maxNoticeWait     = 6 * time.Hour
 	logoutTokenLife   = 2 * time.Minute
@@ -65,25 +65,46 @@ func (e *Engine) RunNotices(ctx context.Context, every time.Duration, shape Logo
 	}
 }
 
-// DeliverNotices tries every notice that is due, once. Its error joins what failed;
-// each failure is also noted in the store.
+// DeliverNotices tries every notice that is due, once: the clients side by side, so
+// that one that does not answer holds up nobody but itself. Its error joins what
+// failed; each failure is also noted in the store.
 func (e *Engine) DeliverNotices(ctx context.Context, shape LogoutShape, post func(context.Context, LogoutNotice) error) error {
 	var errs []error
+	tired := make(map[string]bool) // clients that have failed in this round
 	for {
 		due, err := e.store.DueNotices(ctx, millis(e.now()), noticeBatch)
 		if err != nil {
 			return errors.Join(append(errs, fault("due notices", err))...)
 		}
-		stuck := false
+		byClient := make(map[string][]store.Notice)
 		for _, n := range due {
-			if err := e.notify(ctx, n, shape, post); err != nil {
-				errs = append(errs, err)
-				refusal, ok := errors.AsType[*oauth.Error](err)
-				stuck = stuck || ok && refusal.Fault() // the store cannot write; later
+			if !tired[n.ClientID] {
+				byClient[n.ClientID] = append(byClient[n.ClientID], n)
 			}
 		}
-		if stuck || len(due) < noticeBatch {
+		if len(byClient) == 0 {
 			return errors.Join(errs...)
+		}
+		type result struct {
+			client string
+			err    error
+		}
+		results := make(chan result)
+		for id, notices := range byClient {
+			go func() {
+				var err error
+				for _, n := range notices {
+					if err = e.notify(ctx, n, shape, post); err != nil {
+						break // the others would wait as long for nothing
+					}
+				}
+				results <- result{id, err}
+			}()
+		}
+		for range byClient {
+			if r := <-results; r.err != nil {
+				errs, tired[r.client] = append(errs, r.err), true
+			}
 		}
 	}
 }
@@ -128,7 +149,7 @@ func (e *Engine) tell(ctx context.Context, n store.Notice, shape LogoutShape, po
 		return err
 	}
 	draft := shape(LogoutIssue{
-		Issuer: e.issuer, Client: &client.Client, Subject: n.Subject, SID: SID(n.Browser),
+		Issuer: e.issuer, Client: &client.Client, Subject: n.Subject, SID: e.sid(n.ClientID, n.Browser),
 		IssuedAt: now, ExpiresAt: now.Add(logoutTokenLife), ID: id,
 	})
 	token, err := e.keys.sign(&draft, now)

@@ -54,7 +54,9 @@ func (e *Engine) refresh(ctx context.Context, caller *Caller, req *TokenRequest)
 	out, err := e.store.RotateRefresh(ctx, rotate)
 	if err == nil && e.worthReport(out.Outcome, out.Ended, id, now) {
 		rotate.Report, rotate.Assertion = true, store.Spend{}
-		out, err = e.store.RotateRefresh(ctx, rotate)
+		if told, err := e.store.RotateRefresh(ctx, rotate); err == nil { // else it is refused all the same
+			out = told
+		}
 	}
 	if err != nil {
 		return nil, 0, fault("rotate refresh token", err)

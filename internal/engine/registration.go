@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/jose"
@@ -19,6 +21,12 @@ type Registration struct {
 	// RequirePKCE is the require_pkce of confidential clients that register
 	// themselves; public ones always need it.
 	RequirePKCE bool
+	// Scope is what they may ask for beside oauth.DefaultScope; what they name more is
+	// left out. AnyScope lets them name what they like: for dev.
+	Scope    oauth.Scope
+	AnyScope bool
+	// ClientCredentials lets them have tokens for themselves, without any user.
+	ClientCredentials bool
 }
 
 // RegistrationMode is closed unless something else is said.
@@ -34,6 +42,9 @@ const (
 // mostRegistered is how many clients may have registered themselves: a stranger
 // must not fill the database.
 const mostRegistered = 10_000
+
+// maxRegistered is the size of what one of them may say of itself, in bytes.
+const maxRegistered = 16 << 10
 
 // RegistrationMode is who may register clients.
 func (e *Engine) RegistrationMode() RegistrationMode { return e.policy.registration.Mode }
@@ -63,6 +74,9 @@ func (e *Engine) RegisterClient(ctx context.Context, face oauth.Face, c oauth.Cl
 	c.Policy = oauth.DefaultPolicy(c.AuthMethod)
 	if !c.Public() {
 		c.RequirePKCE = e.policy.registration.RequirePKCE
+	}
+	if err := e.narrowRegistration(&c); err != nil {
+		return nil, err
 	}
 	if err := e.checkRegistration(ctx, &c); err != nil {
 		return nil, err
@@ -99,6 +113,24 @@ func (e *Engine) RegisterClient(ctx context.Context, face oauth.Face, c oauth.Cl
 		}
 	}
 	return out, nil
+}
+
+// narrowRegistration keeps a client that nobody has looked at to what everybody may
+// have (RFC 7591 §2: the server may replace what is asked for).
+func (e *Engine) narrowRegistration(c *oauth.Client) error {
+	policy := e.policy.registration
+	if c.Allows(oauth.ClientCredentials) && !policy.ClientCredentials {
+		return refuseMetadata("client_credentials", "grant_types: client_credentials is not for clients that register themselves.")
+	}
+	scope, err := oauth.ParseScope(c.Scope)
+	if err != nil || policy.AnyScope {
+		return nil // a faulty scope is told by the check of all
+	}
+	if scope = scope.Common(oauth.Scope(oauth.DefaultScope).Union(policy.Scope)); scope == "" {
+		return refuseMetadata("scope", "scope: none of it is for clients that register themselves.")
+	}
+	c.Scope = string(scope)
+	return nil
 }
 
 func (e *Engine) mayRegister(ctx context.Context, token string) error {
@@ -156,6 +188,9 @@ func (e *Engine) checkRegistration(ctx context.Context, c *oauth.Client) error {
 		}
 		return oauth.Refuse(code, "metadata: "+err.Error(), "The client metadata is not valid: "+what)
 	}
+	if text, err := json.Marshal(c); err != nil || len(text) > maxRegistered {
+		return refuseMetadata("metadata too large", "The client metadata must be at most 16 KiB.")
+	}
 	if len(c.JWKS) > 0 {
 		if _, err := jose.ParseKeySet(c.JWKS); err != nil {
 			return refuseMetadata("jwks", "jwks: "+err.Error())
@@ -164,7 +199,8 @@ func (e *Engine) checkRegistration(ctx context.Context, c *oauth.Client) error {
 	// All that we would fetch, and not only what is fetched first.
 	fetched := append([]string{c.JWKSURI, c.SectorIdentifierURI, c.BackchannelLogout}, c.RequestURIs...)
 	for _, uri := range fetched {
-		if uri == "" {
+		// The fragment of a request_uri is the hash of its content (OIDC Core §6.2).
+		if uri, _, _ = strings.Cut(uri, "#"); uri == "" {
 			continue
 		}
 		if err := e.fetch.Check(uri); err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,8 +23,9 @@ const PushedPrefix = "urn:ietf:params:oauth:request_uri:"
 
 // The life of a pushed request, and how many of a client may wait.
 const (
-	PushedLifetime  = 60 * time.Second
-	pushedPerClient = 1000
+	PushedLifetime   = 60 * time.Second
+	pushedPerClient  = 1000
+	pushedPerNetwork = 300 // in PushedLifetime, by public clients
 )
 
 func refusePushed(reason string) *oauth.Error {
@@ -31,10 +33,25 @@ func refusePushed(reason string) *oauth.Error {
 		"The request_uri is not valid: it is unknown, expired, already used, or was issued to another client.")
 }
 
-// Push keeps an authorization request of a client that has authenticated, and
-// returns its request_uri. params is one JSON object. Refusals:
-// temporarily_unavailable (too many of the client's are waiting).
-func (e *Engine) Push(ctx context.Context, caller *Caller, params []byte) (uri string, err error) {
+// Push keeps an authorization request and returns its request_uri. check says
+// whether it is one that could be authorized, and returns it as one JSON object; its
+// refusal uses the client's assertion, too. Refusals beside those of check and of
+// Authenticate: temporarily_unavailable (too many are waiting).
+func (e *Engine) Push(ctx context.Context, face oauth.Face, c Credentials, trace Trace, check func(*oauth.Client) ([]byte, error)) (uri string, err error) {
+	caller, err := e.authenticate(ctx, face, c)
+	if err != nil {
+		return "", err
+	}
+	if err := e.mayPush(caller.client, trace.IP); err != nil {
+		return "", err
+	}
+	params, err := check(&caller.client.Client)
+	if err != nil {
+		if oauth.AsError(err).Fault() {
+			return "", err
+		}
+		return "", cmp.Or(e.spend(ctx, caller), err)
+	}
 	secret, id, err := e.newSecret()
 	if err != nil {
 		return "", err
@@ -53,10 +70,7 @@ func (e *Engine) Push(ctx context.Context, caller *Caller, params []byte) (uri s
 	case out == store.Reused:
 		return "", refuseAssertion("used before")
 	case out != store.Done:
-		return "", &oauth.Error{
-			Code: oauth.TemporarilyUnavailable, Reason: "too many pushed requests are waiting", RetryAfter: PushedLifetime,
-			Description: "Too many pushed requests of this client are waiting. Please try again later.",
-		}
+		return "", tooManyPushed("of the client")
 	}
 	ring := e.keys.ring(now)
 	handle, err := ring.Mint(tally.PushedRequest, tally.Tally{Key: ring.Active(), Secret: secret})
@@ -64,6 +78,32 @@ func (e *Engine) Push(ctx context.Context, caller *Caller, params []byte) (uri s
 		return "", fault("mint request_uri", err)
 	}
 	return PushedPrefix + handle, nil
+}
+
+func tooManyPushed(whose string) error {
+	return &oauth.Error{
+		Code: oauth.TemporarilyUnavailable, Reason: "too many pushed requests " + whose + " are waiting", RetryAfter: PushedLifetime,
+		Description: "Too many pushed requests are waiting. Please try again later.",
+	}
+}
+
+// mayPush: anybody can push for a public client, so one network gets only a part of
+// what may wait; the client's own users elsewhere are not kept out by it.
+func (e *Engine) mayPush(client *store.Client, ip string) error {
+	if !client.Public() {
+		return nil
+	}
+	now, from := e.now(), Network(ip)
+	a, ok := e.pushes.get(from)
+	if !ok || now.Sub(a.since) >= PushedLifetime || now.Before(a.since) {
+		a = attempts{since: now}
+	}
+	if a.failures >= pushedPerNetwork {
+		return tooManyPushed("from the network")
+	}
+	a.failures++
+	e.pushes.put(from, a)
+	return nil
 }
 
 // Pushed finds the request of a request_uri that can be begun with now. It is

@@ -80,6 +80,23 @@ func (e *Engine) Session(ctx context.Context, cookie string) (*Session, error) {
 	return e.session(ctx, tally.Session, cookie)
 }
 
+// FormerSession is the session that a browser had last, over or not: who signs in
+// anew takes its place. It is good for nothing else.
+func (e *Engine) FormerSession(ctx context.Context, cookie string) (*Session, error) {
+	t, err := e.verify(ctx, tally.Session, cookie)
+	if err != nil {
+		return nil, unlessJunk(err)
+	}
+	s, found, err := e.store.Session(ctx, store.SessionID(e.grantID(t.Secret)))
+	if err != nil {
+		return nil, fault("session", err)
+	}
+	if !found || s.EndedAt != 0 {
+		return nil, nil
+	}
+	return &Session{Session: s}, nil
+}
+
 // SilentSession is Session for the cookie of embedded pages.
 func (e *Engine) SilentSession(ctx context.Context, cookie string) (*Session, error) {
 	return e.session(ctx, tally.SilentSession, cookie)

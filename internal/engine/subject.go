@@ -28,11 +28,15 @@ func (e *Engine) subject(client *oauth.Client, user store.UserID) (string, error
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
-// SID prints the browser that a grant was born in as ID and logout tokens name it;
-// "" if there was none.
-func SID(browser store.SessionID) string {
+// sid names a browser to one client, in its ID and logout tokens: another client's is
+// another, or two of them could tell that they speak of one person. "" if there was
+// no browser.
+func (e *Engine) sid(clientID string, browser store.SessionID) string {
 	if browser == (store.SessionID{}) {
 		return ""
 	}
-	return hex.EncodeToString(browser[:])
+	h := hmac.New(sha256.New, e.pairwiseKey)
+	h.Write([]byte("tallystick sid\x00" + clientID + "\x00"))
+	h.Write(browser[:])
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -51,6 +51,7 @@ type Issue struct {
 	Client    *oauth.Client
 	User      *User // nil if not needed, or anonymous
 	Subject   string
+	SID       string          // names the browser to this client; "" where there was none
 	Scope     oauth.Scope     // of this access token
 	Resources oauth.Resources // that it is for; "" = not said
 	IssuedAt  time.Time
@@ -111,7 +112,7 @@ func (e *Engine) Token(ctx context.Context, req *TokenRequest) (*Issued, error) 
 	// was judged by: the client may be disabled since. What was written stays (a
 	// retry gets the same), what would be answered is judged again.
 	if written != 0 && written != caller.judged {
-		if err := e.again(ctx, req.Face, req.Credentials, caller); err != nil {
+		if err := e.again(ctx, req, caller); err != nil {
 			return nil, err
 		}
 	}
@@ -153,7 +154,9 @@ func (e *Engine) narrowed(client *store.Client, g *Grant, req *TokenRequest) (oa
 		scope = req.Scope
 	}
 	if req.Resources != "" {
-		if g.Resources != "" && !req.Resources.Within(g.Resources) {
+		// The issuer is in every grant; what else the user has not been asked for, at the
+		// authorization request, cannot be had here.
+		if !req.Resources.Within(g.Resources.Union(oauth.Resources(e.issuer))) {
 			return "", "", oauth.Refuse(oauth.InvalidTarget, "resource outside of the grant", "The resource is none of those that were granted.")
 		}
 		resources = req.Resources
@@ -194,7 +197,12 @@ func (e *Engine) sign(ctx context.Context, client *store.Client, g *Grant, scope
 		return id
 	}
 	if g != nil {
-		issue.Subject = g.Subject
+		issue.Subject, issue.SID = g.Subject, e.sid(client.ID, g.Browser)
+		// No token outlives its grant.
+		if end := time.UnixMilli(g.AbsoluteExpiresAt).Truncate(time.Second); g.AbsoluteExpiresAt != 0 && end.Before(issue.ExpiresAt) {
+			issue.ExpiresAt = end
+			lifetime = max(end.Sub(now), 0)
+		}
 		if g.User != (store.UserID{}) && shape.NeedsUser(&issue) {
 			u, found, err := e.store.User(ctx, g.User)
 			if err != nil {

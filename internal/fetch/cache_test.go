@@ -320,6 +320,7 @@ func TestAtOnce(t *testing.T) {
 				hang(w, r)
 			}
 		})
+		f.perHost = atOnce
 		var wg sync.WaitGroup
 		for i := range atOnce {
 			wg.Go(func() {
@@ -407,4 +408,27 @@ func TestConfigNow(t *testing.T) {
 		}
 		now = now.Add(5 * time.Minute)
 	}
+}
+
+// A host that does not answer leaves slots for the others, and is told from them.
+func TestAtOnceWithOneHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := piped(t, hang)
+		var wg sync.WaitGroup
+		for i := range atOnceOne {
+			wg.Go(func() {
+				if _, err := f.Get(t.Context(), fmt.Sprint(uri, i)); !errors.Is(err, errLate) {
+					t.Errorf("one of the first: error %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if _, err := f.Post(t.Context(), uri, nil); !errors.Is(err, errBusy) || len(f.slots) != atOnceOne {
+			t.Errorf("one more: error %v, %d slots taken", err, len(f.slots))
+		}
+		wg.Wait()
+		if len(f.hosts) != 0 {
+			t.Errorf("hosts left: %v", f.hosts)
+		}
+	})
 }

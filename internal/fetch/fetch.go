@@ -56,6 +56,9 @@ type Fetcher struct {
 	secure   *http.Transport // for https
 	plain    *http.Transport // for http, to loopback only
 	slots    chan struct{}
+	perHost  int // of the slots
+	hostsMu  sync.Mutex
+	hosts    map[string]int // exchanges under way
 
 	mu      sync.Mutex
 	entries map[key]entry
@@ -66,7 +69,7 @@ type Fetcher struct {
 // New returns a Fetcher with an empty cache.
 func New(c Config) *Fetcher {
 	f := &Fetcher{
-		loopback: c.Loopback, now: c.Now, slots: make(chan struct{}, atOnce),
+		loopback: c.Loopback, now: c.Now, slots: make(chan struct{}, atOnce), perHost: atOnceOne, hosts: make(map[string]int),
 		entries: map[key]entry{}, flights: map[key]*flight{},
 	}
 	if f.now == nil {
@@ -166,7 +169,37 @@ func (f *Fetcher) fetch(ctx context.Context, u *url.URL, accept []string) (body 
 	return body, life, nil
 }
 
-var errBusy = fmt.Errorf("%d other exchanges are under way", atOnce)
+var errBusy error = busy{}
+
+// busy is this server's own failure, and not the peer's.
+type busy struct{}
+
+func (busy) Error() string { return fmt.Sprintf("%d other exchanges are under way", atOnce) }
+
+// Busy reports that the same may be asked again.
+func (busy) Busy() bool { return true }
+
+// atOnceOne is how many of the exchanges may be with one host: a slow one must not
+// take all slots.
+const atOnceOne = 4
+
+func (f *Fetcher) enter(host string) bool {
+	f.hostsMu.Lock()
+	defer f.hostsMu.Unlock()
+	if f.hosts[host] >= f.perHost {
+		return false
+	}
+	f.hosts[host]++
+	return true
+}
+
+func (f *Fetcher) leave(host string) {
+	f.hostsMu.Lock()
+	defer f.hostsMu.Unlock()
+	if f.hosts[host]--; f.hosts[host] == 0 {
+		delete(f.hosts, host)
+	}
+}
 
 // exchange sends req once a slot is free and hands the answer to read. It goes
 // to the transport itself: that one follows nothing and keeps no cookies.
@@ -178,6 +211,10 @@ func (f *Fetcher) exchange(req *http.Request, read func(*http.Response) error) e
 	case <-req.Context().Done():
 		return fmt.Errorf("fetch %s: %w", host, errBusy)
 	}
+	if !f.enter(host) {
+		return fmt.Errorf("fetch %s: %w", host, errBusy)
+	}
+	defer f.leave(host)
 	req.Header.Set("User-Agent", "tallystick")
 	req.Header.Set("Accept-Encoding", "identity")
 	transport := f.secure

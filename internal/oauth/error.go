@@ -27,18 +27,16 @@ const (
 // The codes of OpenID Connect Core §3.1.2.6 and Unmet Authentication Requirements,
 // RFC 7009 §2.2.1, RFC 7591 §3.2.2, RFC 8707 §2 and RFC 9101 §7.
 const (
-	LoginRequired          ErrorCode = "login_required"
-	ConsentRequired        ErrorCode = "consent_required"
-	InteractionRequired    ErrorCode = "interaction_required"
-	RequestNotSupported    ErrorCode = "request_not_supported"
-	RequestURINotSupported ErrorCode = "request_uri_not_supported"
-	InvalidRequestURI      ErrorCode = "invalid_request_uri"
-	InvalidRequestObject   ErrorCode = "invalid_request_object"
-	UnmetRequirements      ErrorCode = "unmet_authentication_requirements"
-	UnsupportedTokenType   ErrorCode = "unsupported_token_type"
-	InvalidRedirectURI     ErrorCode = "invalid_redirect_uri"
-	InvalidClientMetadata  ErrorCode = "invalid_client_metadata"
-	InvalidTarget          ErrorCode = "invalid_target"
+	LoginRequired         ErrorCode = "login_required"
+	ConsentRequired       ErrorCode = "consent_required"
+	InteractionRequired   ErrorCode = "interaction_required"
+	InvalidRequestURI     ErrorCode = "invalid_request_uri"
+	InvalidRequestObject  ErrorCode = "invalid_request_object"
+	UnmetRequirements     ErrorCode = "unmet_authentication_requirements"
+	UnsupportedTokenType  ErrorCode = "unsupported_token_type"
+	InvalidRedirectURI    ErrorCode = "invalid_redirect_uri"
+	InvalidClientMetadata ErrorCode = "invalid_client_metadata"
+	InvalidTarget         ErrorCode = "invalid_target"
 )
 
 // Error is a refusal, or a fault made fit to be shown.

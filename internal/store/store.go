@@ -79,7 +79,8 @@ type Grants interface {
 	// GrantsOf lists a user's grants that are redeemed, not revoked and not
 	// expired, oldest first.
 	GrantsOf(ctx context.Context, user UserID, now Time) ([]Grant, error)
-	// AuditOf lists what happened to a grant, oldest first. What two processes
+	// AuditOf lists what happened to a grant, oldest first; of the zero id, what is
+	// about none. What two processes
 	// tell of one millisecond has no order.
 	AuditOf(context.Context, GrantID) ([]AuditEvent, error)
 }
@@ -132,7 +133,8 @@ type Consents interface {
 // Notices are logouts that clients have not been told of yet. They come to be
 // where sessions end; a client is told once for each browser.
 type Notices interface {
-	// DueNotices lists notices that are to be tried now, longest due first.
+	// DueNotices lists notices that are to be tried now, longest due first, at most
+	// four of each client.
 	DueNotices(ctx context.Context, now Time, limit int) ([]Notice, error)
 	// AttemptNotice counts an attempt. Done; Taken: another worker has counted it.
 	AttemptNotice(context.Context, AttemptNotice) (Outcome, error)

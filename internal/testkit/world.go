@@ -167,7 +167,7 @@ func NewMaster(t testing.TB) *seal.Master {
 func config(path string, master *seal.Master, clock *Clock) server.Config {
 	return server.Config{
 		Database: path, Issuer: Issuer, Master: master, Now: clock.Now, Hasher: cheapHasher(), Log: NoLog(),
-		Registration: engine.Registration{Mode: engine.RegistrationOpen}, Loopback: true,
+		Registration: engine.Registration{Mode: engine.RegistrationOpen, AnyScope: true, ClientCredentials: true}, Loopback: true,
 	}
 }
 

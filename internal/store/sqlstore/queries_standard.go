@@ -87,8 +87,11 @@ const (
 	sqlNotifyOfUser = insertNotices + `IN (
 		SELECT browser FROM session WHERE issuer = $1 AND "user" = $2 AND ended_at = $3) ON CONFLICT DO NOTHING`
 
-	sqlDueNotices = `SELECT ` + noticeColumns + ` FROM notice
-		WHERE issuer = $1 AND next_attempt_at <> 0 AND next_attempt_at <= $2 ORDER BY next_attempt_at LIMIT $3`
+	// Few of each client, or one that does not answer would keep the others out.
+	sqlDueNotices = `SELECT ` + noticeColumns + ` FROM (SELECT ` + noticeColumns + `,
+			row_number() OVER (PARTITION BY client_id ORDER BY next_attempt_at, browser) AS place
+			FROM notice WHERE issuer = $1 AND next_attempt_at <> 0 AND next_attempt_at <= $2) AS due
+		WHERE place <= 4 ORDER BY next_attempt_at, client_id, place LIMIT $3`
 	sqlAttemptNotice = `UPDATE notice SET attempts = attempts + 1, next_attempt_at = $5
 		WHERE issuer = $1 AND browser = $2 AND client_id = $3 AND attempts = $4 AND next_attempt_at <> 0`
 	sqlNoticeSent = `UPDATE notice SET sent_at = $4, next_attempt_at = 0, last_error = ''

@@ -105,7 +105,9 @@ var clientMutants = []mutant{
 	{name: "sends again what was sent", in: `UPDATE outbox SET last_error`, old: `sent_at = 0`, new: `1 = 1`, caught: "outbox: sent stays sent"},
 	{name: "tries every client's notice", in: theAttempt, old: thisClient3, new: anyClient3, caught: "notice: an attempt and its end"},
 	{name: "tells every client's notice", in: `UPDATE notice SET sent_at`, old: thisClient3, new: anyClient3, caught: "notice: an attempt and its end"},
-	{name: "has the newest first", in: theDue, old: `ORDER BY next_attempt_at`, new: `ORDER BY next_attempt_at DESC`, caught: "notice: the longest due"},
+	{name: "has the newest first", in: theDue, old: `ORDER BY next_attempt_at, client_id`, new: `ORDER BY next_attempt_at DESC, client_id`, caught: "notice: the longest due"},
+	{name: "has the newest of a client first", in: theDue, old: `ORDER BY next_attempt_at, browser`, new: `ORDER BY next_attempt_at DESC, browser`, caught: "notice: few of one client"},
+	{name: "lets one client fill the list", in: theDue, old: `WHERE place <= 4`, new: `WHERE place > 0`, caught: "notice: few of one client"},
 	{name: "has a notice due a millisecond late", in: theDue, old: `next_attempt_at <= $2`, new: `next_attempt_at < $2`, caught: "notice: due, leased"},
 
 	// Lists.

@@ -3,7 +3,6 @@ package oidc
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/wire"
@@ -58,7 +57,7 @@ func (a *api) signInToAccount(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	former, err := a.engine.Session(r.Context(), a.site.Session(r))
+	former, err := a.engine.FormerSession(r.Context(), a.site.Session(r))
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func (a *api) revokeApp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	wire.EventOf(r).ClientID = f.About
-	seeOther(w, accountPath+"?revoked="+url.QueryEscape(f.About))
+	seeOther(w, accountPath+"?revoked")
 	return nil
 }
 
@@ -115,7 +114,7 @@ func (a *api) endOtherSession(w http.ResponseWriter, r *http.Request) error {
 	if err := a.engine.EndSessionOf(r.Context(), session, f.About, tracing(r)); err != nil {
 		return err
 	}
-	seeOther(w, accountPath+"?ended="+f.About)
+	seeOther(w, accountPath+"?ended")
 	return nil
 }
 

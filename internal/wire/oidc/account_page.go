@@ -1,9 +1,7 @@
 package oidc
 
 import (
-	"cmp"
 	"net/http"
-	"slices"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/wire/pages"
@@ -25,7 +23,7 @@ func (a *api) showAccount(w http.ResponseWriter, r *http.Request, status int, s 
 		return text
 	}
 	p := pages.Page{
-		Title: "account.title", Language: language, Here: accountIn, Note: note, Who: who(s), Says: map[string]string{},
+		Title: "account.title", Language: language, Here: accountIn, Note: note, Who: who(s),
 		Lists: []pages.List{{Title: "account.apps", None: "account.apps_none"}, {Title: "account.sessions"}},
 	}
 	for _, app := range account.Apps {
@@ -52,7 +50,7 @@ func (a *api) showAccount(w http.ResponseWriter, r *http.Request, status int, s 
 		return err
 	}
 	if note.Text == "" {
-		p.Note, p.Says["client"] = a.done(r, account)
+		p.Note = done(r)
 	}
 	return a.site.Show(w, status, p)
 }
@@ -61,19 +59,14 @@ func dated(text, date string) pages.Line {
 	return pages.Line{Text: text, Says: map[string]string{"date": date}}
 }
 
-// done tells what has just been done. The address says what to tell, and the
-// account whether it is so.
-func (a *api) done(r *http.Request, account *engine.Account) (note pages.Note, client string) {
-	q := r.URL.Query()
-	if id := q.Get("revoked"); id != "" {
-		c, err := a.engine.Client(r.Context(), Name, id)
-		has := slices.ContainsFunc(account.Apps, func(app engine.App) bool { return app.Client.ID == id })
-		if err == nil && !has {
-			return pages.Note{Text: "account.revoked"}, cmp.Or(c.Name, c.ID)
-		}
+// done tells what has just been done. The address only says what: whoever makes one
+// up gets no words of his own onto the page.
+func done(r *http.Request) pages.Note {
+	switch q := r.URL.Query(); {
+	case q.Has("revoked"):
+		return pages.Note{Text: "account.revoked"}
+	case q.Has("ended"):
+		return pages.Note{Text: "account.ended"}
 	}
-	if id := q.Get("ended"); id != "" && !slices.ContainsFunc(account.Sessions, func(s engine.BrowserSession) bool { return s.ID == id }) {
-		return pages.Note{Text: "account.ended"}, ""
-	}
-	return pages.Note{}, ""
+	return pages.Note{}
 }

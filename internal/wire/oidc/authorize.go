@@ -30,9 +30,10 @@ func (a *api) authorize(w http.ResponseWriter, r *http.Request) error {
 		return a.refuse(w, r, v, err)
 	}
 	cookie := a.site.Session(r)
-	if query := query(p); r.Method == http.MethodPost && cookie == "" && len(query) <= maxQuery {
+	if query := query(p); r.Method == http.MethodPost && cookie == "" && p["id_token_hint"] == "" && len(query) <= maxQuery {
 		// If a page of another site has posted it, the browser has kept the cookie
-		// back, which is SameSite=Lax; by GET it sends it.
+		// back, which is SameSite=Lax; by GET it sends it. A token stays out of the
+		// address, so its user signs in anew.
 		seeOther(w, authorizePath+"?"+query)
 		return nil
 	}
@@ -138,7 +139,7 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request) error {
 	if f.Act == actCancel {
 		return a.refuse(w, r, v, oauth.Refuse(oauth.AccessDenied, "sign-in cancelled", "The user has not signed in."))
 	}
-	former, err := a.engine.Session(r.Context(), a.site.Session(r))
+	former, err := a.engine.FormerSession(r.Context(), a.site.Session(r))
 	if err != nil {
 		return a.refuse(w, r, v, err)
 	}

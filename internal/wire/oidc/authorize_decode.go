@@ -210,7 +210,7 @@ func (v *visit) readUser(p wire.Params) error {
 		age := int64(min(n, longestAge))
 		v.MaxAge = &age
 	}
-	v.ACRValues, v.Hint, v.LoginHint = strings.Fields(p["acr_values"]), p["id_token_hint"], p["login_hint"]
+	v.Hint, v.LoginHint = p["id_token_hint"], p["login_hint"]
 	return nil
 }
 

@@ -102,9 +102,6 @@ func (a *api) checkPushed(ctx context.Context, client *oauth.Client, p wire.Para
 			return nil, err
 		}
 	}
-	if id := kept["client_id"]; id != "" && id != client.ID {
-		return nil, invalid("client_id differs", "The client_id must be the one of the client that authenticates.")
-	}
 	kept["client_id"] = client.ID
 	v, err := a.place(ctx, a.begin(kept))
 	if err != nil {

@@ -56,6 +56,9 @@ func TestConsent(t *testing.T) {
 				t.Errorf("the page lacks %q", want)
 			}
 		}
+		if n := strings.Count(page.Body, "your e-mail address"); n != 1 {
+			t.Errorf("asked %d times for the address", n)
+		}
 		for _, not := range []string{"“auth_time”", "“acr”", "vouched"} {
 			if strings.Contains(page.Body, not) {
 				t.Errorf("the page says %q", not)

@@ -63,8 +63,8 @@ func status(refusal *wire.Refusal) int {
 		}
 		return http.StatusTooManyRequests // a limit
 	case oauth.InvalidRequest, oauth.InvalidGrant, oauth.UnauthorizedClient, oauth.UnsupportedGrantType, oauth.UnsupportedResponseType,
-		oauth.InvalidScope, oauth.LoginRequired, oauth.ConsentRequired, oauth.InteractionRequired, oauth.RequestNotSupported,
-		oauth.RequestURINotSupported, oauth.InvalidRequestURI, oauth.InvalidRequestObject, oauth.UnmetRequirements,
+		oauth.InvalidScope, oauth.LoginRequired, oauth.ConsentRequired, oauth.InteractionRequired,
+		oauth.InvalidRequestURI, oauth.InvalidRequestObject, oauth.UnmetRequirements,
 		oauth.UnsupportedTokenType, oauth.InvalidRedirectURI, oauth.InvalidClientMetadata, oauth.InvalidTarget:
 	}
 	return http.StatusBadRequest

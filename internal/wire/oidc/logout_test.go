@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/testkit"
@@ -45,11 +46,13 @@ func TestLogout(t *testing.T) {
 		safeHeaders(t, page.Header)
 		f.stays(t, b)
 		b.Open(f.web.LogoutURL(good))
+		copied := b.Another()
 		page = b.ConfirmLogout()
 		if page.Answer == nil || page.URL.String() != testkit.WebSignedOut+"?state=a+b%26c" {
 			t.Fatalf("sent to %v", page.URL)
 		}
 		f.gone(t, b)
+		f.gone(t, copied)
 		if b.Cookie("ts") != "" {
 			t.Error("the cookie is still there")
 		}
@@ -172,6 +175,24 @@ func TestLogout(t *testing.T) {
 		if page = b.ConfirmLogout(); page.Answer == nil {
 			t.Errorf("%s", page)
 		}
+	})
+	t.Run("the address was taken back in between", func(t *testing.T) {
+		register := func(uris ...string) {
+			c := testkit.StandardClient(testkit.Web, f.Clock.Now().UnixMilli())
+			c.PostLogoutRedirectURIs = uris
+			if err := f.Store.PutClient(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			f.Clock.Advance(2 * time.Second) // until all nodes know
+		}
+		b := f.signedIn(t)
+		b.Open(f.web.LogoutURL(good))
+		register()
+		if page := b.ConfirmLogout(); page.Answer != nil || !page.LoggedOut() {
+			t.Errorf("%s", page)
+		}
+		f.gone(t, b)
+		register(testkit.WebSignedOut)
 	})
 	t.Run("carriers", func(t *testing.T) {
 		path := testkit.Issuer + "/oauth2/logout"

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/wire"
 )
 
@@ -17,19 +18,22 @@ type pushed struct {
 // client itself. It is checked as far as it can be before there is a user, and kept
 // without what the client has authenticated by.
 func (a *api) push(w http.ResponseWriter, r *http.Request) error {
-	caller, p, err := a.caller(w, r, "resource")
+	p, err := backForm(w, r, "resource")
 	if err != nil {
 		return err
 	}
-	kept, err := a.checkPushed(r.Context(), caller.Client(), p)
+	c, err := credentials(r, p)
 	if err != nil {
 		return err
 	}
-	params, err := json.Marshal(kept)
-	if err != nil {
-		return err
-	}
-	uri, err := a.engine.Push(r.Context(), caller, params)
+	uri, err := a.engine.Push(r.Context(), Name, c, tracing(r), func(client *oauth.Client) ([]byte, error) {
+		wire.EventOf(r).ClientID = client.ID
+		kept, err := a.checkPushed(r.Context(), client, p)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(kept)
+	})
 	if err != nil {
 		return err
 	}

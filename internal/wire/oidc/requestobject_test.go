@@ -307,8 +307,8 @@ func TestAuthorizePushed(t *testing.T) {
 	})
 	t.Run("with a request object, which says all of it (RFC 9126 §3)", func(t *testing.T) {
 		rp := f.signer(t, nil)
-		a := rp.Begin(nil)
-		r := rp.Post("pushed_authorization_request", url.Values{"request": {a.RequestObject(nil)}, "scope": {"openid phone"}, "state": {"other"}})
+		a := rp.Begin(without("nonce"))
+		r := rp.Post("pushed_authorization_request", url.Values{"request": {a.RequestObject(nil)}, "scope": {"openid phone"}, "state": {"other"}, "nonce": {"other"}})
 		if r.Status != http.StatusCreated {
 			t.Fatalf("push: %d %s", r.Status, r.Body)
 		}

@@ -76,17 +76,11 @@ func encoded(params [][2]string) string {
 	return b.String()
 }
 
-// query writes the parameters of an authorization request.
+// query writes the parameters of an authorization request, for ourselves to read.
 func query(p wire.Params) string {
 	var all [][2]string
 	for _, name := range slices.Sorted(maps.Keys(p)) {
-		values := []string{p[name]}
-		if name == "resource" {
-			values = strings.Fields(p[name])
-		}
-		for _, value := range values {
-			all = append(all, [2]string{name, value})
-		}
+		all = append(all, [2]string{name, p[name]})
 	}
 	return encoded(all)
 }

@@ -2,7 +2,7 @@ package oidc_test
 
 import (
 	"bytes"
-	"context"
+	"database/sql"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,18 +20,22 @@ func TestFaults(t *testing.T) {
 	page := b.Open(f.web.Begin(set("prompt", "consent")).URL())
 	allow := url.Values{"form": {sealOf(t, page, "consent-allow")}}.Encode()
 	before := f.rows(t)
-	// failing sends a request whose every look into the store fails.
-	failing := func(method, target, body string) *httptest.ResponseRecorder {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		r := httptest.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
-		r.Header.Set("Cookie", cookies(b))
-		if body != "" {
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	db, err := sql.Open("sqlite", f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rename := func(from, to string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), `ALTER TABLE "`+from+`" RENAME TO "`+to+`"`); err != nil {
+			t.Fatal(err)
 		}
-		rec := httptest.NewRecorder()
-		f.Handler.ServeHTTP(rec, r)
-		return rec
+	}
+	failing := func(method, target, body string) *httptest.ResponseRecorder {
+		t.Helper()
+		rename("session", "away")
+		defer rename("away", "session")
+		return f.send(method, target, body, "Cookie", cookies(b))
 	}
 	for _, row := range []struct{ name, method, target, body string }{
 		{"authorize", http.MethodGet, f.web.Begin(nil).URL(), ""},

@@ -33,7 +33,8 @@ type api struct {
 // Face is the dialect over an engine.
 func Face(e *engine.Engine) wire.Face {
 	a := &api{engine: e, site: newSite(e)}
-	anyOrigin := &wire.CORS{}
+	// Nothing ambient decides what these answer.
+	anyOrigin := &wire.CORS{Headers: "*, authorization"}
 	cors := &wire.CORS{Allowed: a.allowedOrigin, Headers: "authorization, content-type"}
 	type methods = map[string]wire.Handler
 	face := wire.Face{Name: string(Name), Routes: []wire.Route{
@@ -45,8 +46,8 @@ func Face(e *engine.Engine) wire.Face {
 		{Path: revokePath, Render: renderError, CORS: cors, Methods: methods{http.MethodPost: a.revoke}},
 		{Path: parPath, Render: renderError, CORS: cors, Methods: methods{http.MethodPost: a.push}},
 		{Path: introspectPath, Render: renderError, Methods: methods{http.MethodPost: a.introspect}},
-		{Path: registerPath, Render: renderBearerError, Methods: methods{http.MethodPost: a.register}},
-		{Path: registerPath + "/{client_id}", Render: renderBearerError, Methods: methods{http.MethodGet: a.registration, http.MethodDelete: a.unregister}},
+		{Path: registerPath, Render: renderBearerError, CORS: anyOrigin, Methods: methods{http.MethodPost: a.register}},
+		{Path: registerPath + "/{client_id}", Render: renderBearerError, CORS: anyOrigin, Methods: methods{http.MethodGet: a.registration, http.MethodDelete: a.unregister}},
 	}}
 	face.Routes = append(face.Routes, a.pageRoutes()...)
 	return face

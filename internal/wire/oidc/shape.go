@@ -113,8 +113,8 @@ func (s shape) idClaims(i engine.Issue) *jose.Claims {
 	if s.nonce && i.Grant.Nonce != "" {
 		c.String("nonce", i.Grant.Nonce)
 	}
-	if sid := engine.SID(i.Grant.Browser); sid != "" {
-		c.String("sid", sid)
+	if i.SID != "" {
+		c.String("sid", i.SID)
 	}
 	for _, told := range idTokenClaims(i) {
 		c.JSON(told.name, told.value)

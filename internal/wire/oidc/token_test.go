@@ -2,7 +2,6 @@ package oidc_test
 
 import (
 	"context"
-	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -249,11 +248,11 @@ func TestGrantEndsWith(t *testing.T) {
 			browser := b.Browser(t)
 			online, offline := b.web.SignIn(t, browser, testkit.Ada, nil), b.web.SignIn(t, browser, testkit.Ada, offlineScope)
 			pending, j := b.web.Authorize(t, browser, testkit.Ada, nil)
-			raw, err := hex.DecodeString(online.Claims.Text("sid"))
-			if err != nil || len(raw) != 16 {
-				t.Fatalf("sid %q", online.Claims.Text("sid"))
+			g, found, err := b.Store.Grant(t.Context(), b.GrantOf(t, online.RefreshToken))
+			if err != nil || !found {
+				t.Fatalf("the grant: %v", err)
 			}
-			if out, err := tt.end(b, store.SessionID(raw)); err != nil || out != store.Done {
+			if out, err := tt.end(b, g.Session); err != nil || out != store.Done {
 				t.Fatal(out, err)
 			}
 			want(t, "the code", pending.Redeem(j.Answer.Code(), nil), oauth.InvalidGrant)

@@ -190,7 +190,7 @@ func TestPagesShow(t *testing.T) {
 			"Your account", "Signed in as <i>x</i> ada@example.com", "Sign out", "Apps with access S Shop Since 4 July 2026 Last used on 4 July 2026",
 			"Revoke access", "Signed in on 4 July 2026, 01:05 UTC This browser End",
 		},
-		"nothing has access": {"<i>x</i> has no access to your account any more.", "No app has access to your account."},
+		"nothing has access": {"The app has no access any more.", "No app has access to your account."},
 	} {
 		text := strings.Join(strings.Fields(parse(t, show(t, pages[name]).Body.String()).text), " ")
 		for _, w := range want {

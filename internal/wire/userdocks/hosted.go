@@ -232,7 +232,7 @@ func (h *hosted) submit(kinds ...string) wire.Handler {
 // doSignIn opens a session and goes back to the app with a code.
 func (h *hosted) doSignIn(w http.ResponseWriter, r *http.Request, s *stage, fields wire.Params) error {
 	ctx := r.Context()
-	former, err := h.engine.Session(ctx, h.site.Session(r))
+	former, err := h.engine.FormerSession(ctx, h.site.Session(r))
 	if err != nil {
 		return err
 	}
