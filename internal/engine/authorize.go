@@ -125,7 +125,8 @@ func granted(a *Authorization) oauth.Scope {
 // nobody to be asked or only somebody else would do: login_required,
 // consent_required, invalid_request (hint).
 func (e *Engine) Judge(ctx context.Context, a *Authorization, s *Session) (*Verdict, error) {
-	v := &Verdict{Scope: granted(a), Resources: a.Resources, Claims: a.Claims.Names()}
+	v := &Verdict{Scope: granted(a), Resources: a.Resources}
+	v.Claims = asked(a.Claims.Names(), v.Scope)
 	needs, err := e.needsSignIn(a, s)
 	if err != nil {
 		return nil, err
@@ -151,6 +152,15 @@ func (e *Engine) Judge(ctx context.Context, a *Authorization, s *Session) (*Verd
 		v.Step = StepConsent
 	}
 	return v, nil
+}
+
+// asked are the claims of those names that the user is to be asked for: what the scope
+// does not bring anyway, and what is about him at all.
+func asked(names []string, scope oauth.Scope) []string {
+	brought := oauth.ClaimsOf(scope)
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !slices.Contains(oauth.StandardClaims(), name) || slices.Contains(brought, name)
+	})
 }
 
 // anybody reports whether the answer goes to an app that another may stand in for: a

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -77,6 +78,10 @@ func TestJudge(t *testing.T) {
 		{"offline_access is asked for (OIDC Core §11)", func(a *engine.Authorization) { a.Scope = "offline_access openid" }, false, engine.StepConsent, ""},
 		{"a resource is asked for (RFC 8707 §2)", func(a *engine.Authorization) { a.Resources = testkit.API }, false, engine.StepConsent, ""},
 		{"a claim is asked for (OIDC Core §5.5)", func(a *engine.Authorization) { a.Claims = claimsOf(t, `{"userinfo":{"email":null}}`) }, false, engine.StepConsent, ""},
+		{"a claim that the scope brings is not", func(a *engine.Authorization) { a.Claims = claimsOf(t, `{"id_token":{"name":null}}`) }, false, engine.StepDone, ""},
+		{"nor one that is not about the user", func(a *engine.Authorization) {
+			a.Claims = claimsOf(t, `{"id_token":{"auth_time":{"essential":true},"acr":null,"x":null}}`)
+		}, false, engine.StepDone, ""},
 		{"no session", func(*engine.Authorization) {}, true, engine.StepSignIn, ""},
 		{"prompt=none without a session (§3.1.2.6)", func(a *engine.Authorization) { a.Prompt = oauth.PromptNone }, true, 0, oauth.LoginRequired},
 		{"prompt=none with one", func(a *engine.Authorization) { a.Prompt = oauth.PromptNone }, false, engine.StepDone, ""},
@@ -91,7 +96,7 @@ func TestJudge(t *testing.T) {
 		{"max_age=0 with prompt=none", func(a *engine.Authorization) { a.MaxAge, a.Prompt = age(0), oauth.PromptNone }, false, 0, oauth.LoginRequired},
 		{"the sub that is asked for (§5.5.1)", func(a *engine.Authorization) {
 			a.Claims.IDToken = map[string]*oauth.ClaimRequest{"sub": {Value: json.RawMessage(`"` + sub + `"`)}}
-		}, false, engine.StepConsent, ""},
+		}, false, engine.StepDone, ""},
 		{"another sub is asked for", func(a *engine.Authorization) {
 			a.Claims.IDToken = map[string]*oauth.ClaimRequest{"sub": {Value: json.RawMessage(`"x"`)}}
 		}, false, engine.StepSignIn, ""},
@@ -252,7 +257,7 @@ func TestPushedRequestIsSpentOnce(t *testing.T) {
 	ctx := t.Context()
 	s := signInAs(t, w, nil)
 	push := func() string {
-		uri, err := w.Engine.Push(ctx, oidc.Name, engine.Credentials{ClientID: testkit.SPA}, from("192.0.2.1"), func(*oauth.Client) ([]byte, error) {
+		uri, err := w.Engine.Push(ctx, oidc.Name, engine.Credentials{ClientID: testkit.SPA}, from("192.0.2.1"), func(context.Context, *oauth.Client) ([]byte, error) {
 			return []byte(`{"scope":"openid"}`), nil
 		})
 		if err != nil {

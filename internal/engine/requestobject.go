@@ -37,7 +37,7 @@ func refusePushed(reason string) *oauth.Error {
 // whether it is one that could be authorized, and returns it as one JSON object; its
 // refusal uses the client's assertion, too. Refusals beside those of check and of
 // Authenticate: temporarily_unavailable (too many are waiting).
-func (e *Engine) Push(ctx context.Context, face oauth.Face, c Credentials, trace Trace, check func(*oauth.Client) ([]byte, error)) (uri string, err error) {
+func (e *Engine) Push(ctx context.Context, face oauth.Face, c Credentials, trace Trace, check func(context.Context, *oauth.Client) ([]byte, error)) (uri string, err error) {
 	caller, err := e.authenticate(ctx, face, c)
 	if err != nil {
 		return "", err
@@ -45,7 +45,7 @@ func (e *Engine) Push(ctx context.Context, face oauth.Face, c Credentials, trace
 	if err := e.mayPush(caller.client, trace.IP); err != nil {
 		return "", err
 	}
-	params, err := check(&caller.client.Client)
+	params, err := check(ctx, &caller.client.Client)
 	if err != nil {
 		if oauth.AsError(err).Fault() {
 			return "", err

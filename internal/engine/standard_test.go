@@ -165,7 +165,7 @@ func TestPushedRequestsOfANetwork(t *testing.T) {
 		if secret != "" {
 			c.Method, c.Secret = oauth.AuthSecretPost, secret
 		}
-		_, err := w.Engine.Push(t.Context(), oidc.Name, c, from(ip), func(*oauth.Client) ([]byte, error) { return []byte(`{}`), nil })
+		_, err := w.Engine.Push(t.Context(), oidc.Name, c, from(ip), func(context.Context, *oauth.Client) ([]byte, error) { return []byte(`{}`), nil })
 		return code(err)
 	}
 	for range 300 {
@@ -194,7 +194,7 @@ func TestPushSpendsTheAssertion(t *testing.T) {
 	k := newKeyed(t, w, "keyed", nil)
 	w.Clock.Advance(2 * time.Second)
 	push := func(c engine.Credentials, verdict error) error {
-		_, err := w.Engine.Push(t.Context(), oidc.Name, c, from(""), func(*oauth.Client) ([]byte, error) { return []byte(`{}`), verdict })
+		_, err := w.Engine.Push(t.Context(), oidc.Name, c, from(""), func(context.Context, *oauth.Client) ([]byte, error) { return []byte(`{}`), verdict })
 		return err
 	}
 	refused := oauth.Refuse(oauth.InvalidScope, "x", "x")

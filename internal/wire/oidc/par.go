@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -26,9 +27,9 @@ func (a *api) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	uri, err := a.engine.Push(r.Context(), Name, c, tracing(r), func(client *oauth.Client) ([]byte, error) {
+	uri, err := a.engine.Push(r.Context(), Name, c, tracing(r), func(ctx context.Context, client *oauth.Client) ([]byte, error) {
 		wire.EventOf(r).ClientID = client.ID
-		kept, err := a.checkPushed(r.Context(), client, p)
+		kept, err := a.checkPushed(ctx, client, p)
 		if err != nil {
 			return nil, err
 		}
