@@ -68,6 +68,15 @@ func JWKS(keys ...*ClientKey) jose.JSONWebKeySet {
 // Sign makes a JWT in compact form; header adds to alg and kid. What
 // cannot be signed is a mistake of the test and panics.
 func (k *ClientKey) Sign(claims Document, header map[jose.HeaderKey]any) string {
+	text, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return k.SignPayload(text, header)
+}
+
+// SignPayload is Sign of whatever bytes.
+func (k *ClientKey) SignPayload(payload []byte, header map[jose.HeaderKey]any) string {
 	options := &jose.SignerOptions{ExtraHeaders: header}
 	if k.ID != "" {
 		options = options.WithHeader("kid", k.ID)
@@ -76,11 +85,7 @@ func (k *ClientKey) Sign(claims Document, header map[jose.HeaderKey]any) string 
 	if err != nil {
 		panic(err)
 	}
-	text, err := json.Marshal(claims)
-	if err != nil {
-		panic(err)
-	}
-	object, err := s.Sign(text)
+	object, err := s.Sign(payload)
 	if err != nil {
 		panic(err)
 	}
