@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	maxBody   = 64 << 10
+	// MaxBody is how long a body may be, in bytes.
+	MaxBody   = 64 << 10
 	maxParams = 50
 )
 
@@ -43,10 +44,16 @@ func MediaType(r *http.Request) string {
 // ReadBody reads a body of at most 64 KiB. A content coding is refused: a small
 // body must not become a large one.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return ReadBodyOf(w, r, MaxBody)
+}
+
+// ReadBodyOf is ReadBody with a limit of its own, in bytes: for who has proved who he
+// is.
+func ReadBodyOf(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
 		return nil, httpError(http.StatusUnsupportedMediaType, "The body must be sent without a Content-Encoding.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
 		return body, nil
 	}

@@ -129,7 +129,7 @@ func (errReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // The limit holds for a body that announces no length.
 func TestBodyLimit(t *testing.T) {
-	for n, ok := range map[int]bool{maxBody: true, maxBody + 1: false} {
+	for n, ok := range map[int]bool{MaxBody: true, MaxBody + 1: false} {
 		r := httptest.NewRequest("POST", "/", struct{ io.Reader }{strings.NewReader(strings.Repeat("a", n))})
 		r.ContentLength = -1
 		_, err := ReadBody(httptest.NewRecorder(), r)

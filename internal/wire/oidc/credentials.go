@@ -18,13 +18,17 @@ func invalid(reason, description string) error {
 // backForm reads the body of a back-channel request (RFC 6749 §3.2, Appendix B). A
 // query would stand in logs, so it is refused even beside a whole body.
 func backForm(w http.ResponseWriter, r *http.Request, repeatable ...string) (wire.Params, error) {
+	return backFormOf(w, r, wire.MaxBody, repeatable...)
+}
+
+func backFormOf(w http.ResponseWriter, r *http.Request, limit int64, repeatable ...string) (wire.Params, error) {
 	if r.URL.RawQuery != "" {
 		return nil, invalid("parameters in the query", "The parameters must be sent in the body, and nothing in the query.")
 	}
 	if wire.MediaType(r) != wire.FormType {
 		return nil, wire.UnsupportedMediaType(wire.FormType)
 	}
-	body, err := wire.ReadBody(w, r)
+	body, err := wire.ReadBodyOf(w, r, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +97,20 @@ func (a *api) caller(w http.ResponseWriter, r *http.Request, repeatable ...strin
 	if err != nil {
 		return nil, nil, err
 	}
+	caller, err := a.authenticated(r, p)
+	return caller, p, err
+}
+
+func (a *api) authenticated(r *http.Request, p wire.Params) (*engine.Caller, error) {
 	c, err := credentials(r, p)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	caller, err := a.engine.Authenticate(r.Context(), Name, c)
 	if err != nil {
 		a.note(r, c.ClientID)
-		return nil, nil, err
+		return nil, err
 	}
 	wire.EventOf(r).ClientID = caller.Client().ID
-	return caller, p, nil
+	return caller, nil
 }

@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func TestInactiveTokensAreAlike(t *testing.T) {
 	for name, token := range map[string]string{
 		"an ID token": s.IDToken, "another client's access token": other.AccessToken, "another client's refresh token": other.RefreshToken,
 		"a revoked access token": revoked.AccessToken, "a revoked refresh token": revoked.RefreshToken, "a code": code, "junk": "junk",
+		"a MiB": strings.Repeat("a", 1<<20), "a MiB of dots": strings.Repeat(".", 1<<20),
 		"an altered one": s.AccessToken + "A", "a public client's": rotated.AccessToken,
 		"of the Dressipi face": b.NewProfile(t).AccessToken, "of the Userdocks face": b.World.SignIn(t).AccessToken,
 	} {
