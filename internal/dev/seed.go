@@ -17,7 +17,6 @@ import (
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
-	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/store"
 	"github.com/tallystick/tallystick/internal/wire/oidc"
 )
@@ -210,7 +209,7 @@ func parseSeedUser(text json.RawMessage) (u seedUser, err error) {
 
 // apply puts the file's clients and users into the store; what is there as the file
 // has it is left alone.
-func (f *seedFile) apply(ctx context.Context, srv *server.Server, master *seal.Master, s *seeder, log *slog.Logger) error {
+func (f *seedFile) apply(ctx context.Context, master *seal.Master, s *seeder, log *slog.Logger) error {
 	for _, name := range f.unknown {
 		log.Warn("--seed: this member means nothing here and is ignored", "member", name)
 	}

@@ -136,7 +136,7 @@ func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer s
 	if s.err != nil {
 		return nil, s.err
 	}
-	return w, more.apply(ctx, srv, master, &s, log)
+	return w, more.apply(ctx, master, &s, log)
 }
 
 func userdocksApp(u userdocksWorld, redirects []string) store.Client {

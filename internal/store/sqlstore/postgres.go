@@ -167,7 +167,7 @@ func (b *postgresBackend) write(ctx context.Context, intent func(tx) error) erro
 // attempt reports whether the intent did not happen and may be tried again: the
 // server undid it for another's sake (40001, 40P01), or the connection was lost
 // before the commit was sent.
-func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (again bool, err error) {
+func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (again bool, err error) { //nolint:contextcheck // the driver gets no context that can end, see conn
 	c, err := b.take(ctx)
 	if err != nil {
 		return lost(err), err
