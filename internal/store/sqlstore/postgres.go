@@ -167,17 +167,17 @@ func (b *postgresBackend) write(ctx context.Context, intent func(tx) error) erro
 // attempt reports whether the intent did not happen and may be tried again: the
 // server undid it for another's sake (40001, 40P01), or the connection was lost
 // before the commit was sent.
-func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (again bool, err error) { //nolint:contextcheck // the driver gets no context that can end, see conn
+func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (again bool, err error) {
 	c, err := b.take(ctx)
 	if err != nil {
 		return lost(err), err
 	}
 	defer b.give(c)
-	if _, err := c.exec("BEGIN"); err != nil {
+	if _, err := c.exec("BEGIN"); err != nil { //nolint:contextcheck // the driver gets no context that can end, see conn
 		return lost(err), fmt.Errorf("store: begin: %w", err)
 	}
 	done := false
-	defer func() {
+	defer func() { //nolint:contextcheck // the driver gets no context that can end, see conn
 		if !done { // also where the intent panics
 			c.undo()
 		}
@@ -191,15 +191,15 @@ func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (a
 	}
 	// Which transaction it is, so that its fate can be asked for should the answer to
 	// the commit be lost.
-	xid, err := transaction(c)
+	xid, err := transaction(c) //nolint:contextcheck // the driver gets no context that can end, see conn
 	if err != nil {
 		return retriable(err) || lost(err), fmt.Errorf("store: %w", err)
 	}
 	done = true
-	if _, err = c.exec("COMMIT"); err == nil {
+	if _, err = c.exec("COMMIT"); err == nil { //nolint:contextcheck // the driver gets no context that can end, see conn
 		return false, nil
 	}
-	c.undo()
+	c.undo() //nolint:contextcheck // the driver gets no context that can end, see conn
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && !lost(err) {
 		return retriable(e), fmt.Errorf("store: commit: %w", err)
 	}
