@@ -59,11 +59,11 @@ func (s *Store) rotate(t tx, in store.Rotate) (out store.Rotated, err error) {
 		if settled {
 			return out, nil
 		}
+		if out.Outcome == store.Done && rotates(in) {
+			continue // another has made the row what is presented meanwhile: rotate that
+		}
 		switch out.Outcome {
 		case store.Done, store.Retried:
-			if out.Outcome == store.Done && rotates(in) {
-				continue // another node has redeemed or rotated it since the update
-			}
 			out.State.IdleExpiresAt = store.IdleEnd(in.Now, in.IdleLife)
 			n, err := t.exec(sqlExtend, s.key, in.Grant[:], int64(g.Generation), g.IdleExpiresAt, out.State.IdleExpiresAt)
 			if err != nil || n != 0 {
