@@ -14,7 +14,7 @@ FUZZTIME ?= 30s
 BENCH ?= .
 COUNT ?= 1
 
-.PHONY: help test check tools fmt vet arch tidy unit race e2e screenshots fuzz bench build lint
+.PHONY: help test check tools fmt vet arch tidy unit race e2e screenshots fuzz bench scale model mutants torture build lint
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -66,6 +66,23 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 
 bench: ## benchmarks; BENCH=pattern COUNT=n
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./internal/...
+
+# The long tests of one database against two, and of real processes, have a tag, so
+# that the rest can be run alone.
+scale model mutants torture: export GOFLAGS := -tags=scale
+
+scale: ## storetest on PostgreSQL, the model against both databases, the short forms of torture
+	go test -count=1 ./internal/store/storetest ./internal/model ./internal/torture
+
+model: ## every state of the model, and a minute of random steps on each database
+	go test -count=1 -timeout 0 -v -run 'TestPromises|TestFlaws' ./internal/model -depth 0
+	go test -count=1 -timeout 0 -v -run 'DoesAsTheModel|TestInterleavings' ./internal/model -budget 60s -rapid.checks 100000
+
+mutants: ## break the code in each way of internal/model/testdata/mutants: a test must notice
+	go run ./internal/model/mutants
+
+torture: ## kill, restart, cut off and fill up real processes for some ten minutes; prints the table of docs/reliability.md
+	go test -count=1 -timeout 1h -v ./internal/torture -long
 
 build: ## bin/tallystick, stripped
 	go build -trimpath -ldflags '-s -w' -o bin/tallystick ./cmd/tallystick

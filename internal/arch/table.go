@@ -49,6 +49,12 @@ var table = map[string]row{
 	"internal/wire/pages":     {imports: []string{"internal/engine", "internal/oauth", "internal/wire"}},
 	"internal/wire/demo":      {imports: []string{"internal/oauth", "internal/wire"}},
 
+	// What an operator sets, and what files put into the store.
+	"internal/config": {imports: []string{"internal/mail", "internal/oauth"}},
+	"internal/seed": {imports: []string{
+		"internal/engine", "internal/jose", "internal/oauth", "internal/password", "internal/seal", "internal/store", "internal/wire/oidc",
+	}},
+
 	// The wiring, the demonstration world of `tallystick dev`, and the command.
 	"internal/server": {imports: []string{
 		"internal/engine", "internal/fetch", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal",
@@ -56,10 +62,20 @@ var table = map[string]row{
 		"internal/wire", "internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	}},
 	"internal/dev": {imports: []string{
-		"internal/engine", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal", "internal/server", "internal/store",
+		"internal/config", "internal/engine", "internal/mail", "internal/oauth", "internal/password", "internal/seal", "internal/seed",
+		"internal/server", "internal/store",
 		"internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	}},
-	"internal/cli": {imports: []string{"internal/dev", "internal/store"}},
+	"internal/cli": {imports: []string{
+		"internal/config", "internal/dev", "internal/engine", "internal/mail", "internal/seal", "internal/seed", "internal/server", "internal/store",
+		"internal/store/sqlstore",
+	}},
+
+	// The proof: a model that knows nothing of ours, and what plants mutants.
+	"internal/model":         {testOnly: true},
+	"internal/model/mutants": {},
+	// Real processes, killed and restarted under load; it has tests only.
+	"internal/torture": {testOnly: true},
 
 	// What tests build their worlds with may reach for anything.
 	"internal/testkit/postgres": {testOnly: true},
@@ -79,6 +95,9 @@ var reserved = map[string][]string{
 	"github.com/jackc/pgx":     {"internal/store/sqlstore", "internal/testkit/postgres"},
 	"github.com/pressly/goose": {"internal/store/sqlstore"},
 	"modernc.org/sqlite":       {"internal/store/sqlstore"},
+
+	"github.com/prometheus":    {"internal/server"},
+	"github.com/goccy/go-yaml": {"internal/config"},
 
 	"net/http": {
 		"internal/dev", "internal/fetch", "internal/mail", "internal/server", "internal/testkit", "internal/wire", "internal/wire/pages",

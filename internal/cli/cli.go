@@ -51,7 +51,8 @@ func newRoot() *cobra.Command {
 		Long: `Tallystick exchanges authorization codes and refresh tokens for JWTs: exactly
 once, fast, and with a reason when it refuses.
 
-To see it work, run: tallystick dev`,
+To see it work, run: tallystick dev
+To run it, see:      tallystick serve --help`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -59,7 +60,7 @@ To see it work, run: tallystick dev`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
-	root.AddCommand(newDev(), newMail(), newVersion())
+	root.AddCommand(newDev(), newServe(), newMail(), newKey(), newMigrate(), newBackup(), newVersion())
 	return root
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 )
 
 func newMail() *cobra.Command {
-	var data string
+	var data, database, file string
 	var asJSON bool
 	var limit int
 	cmd := &cobra.Command{
@@ -25,7 +26,11 @@ func newMail() *cobra.Command {
 			if limit < 1 {
 				return usageError{cmd, fmt.Errorf("--limit: want a number of mails from 1, got %d", limit)}
 			}
-			mails, err := dev.Outbox(cmd.Context(), data, limit)
+			read := func(ctx context.Context) ([]store.Mail, error) { return dev.Outbox(ctx, data, database, limit) }
+			if file != "" {
+				read = func(ctx context.Context) ([]store.Mail, error) { return servedOutbox(ctx, file, limit) }
+			}
+			mails, err := read(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -42,7 +47,9 @@ func newMail() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&data, "data", "./.tallystick", "`directory` of the database and the master key")
+	f.StringVar(&data, "data", "./.tallystick", "`directory` of the master key and the database of dev")
+	f.StringVar(&database, "database", "", "`address` of the database, if dev has been given one")
+	f.StringVar(&file, "config", "", "`file` of settings of serve, in the place of both")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.IntVar(&limit, "limit", 50, "the newest `N` mails")
 	return cmd

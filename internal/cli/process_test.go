@@ -20,7 +20,9 @@ import (
 
 // process is a `tallystick dev` that runs on its own.
 type process struct {
+	dir    string
 	cmd    *exec.Cmd
+	out    io.Reader
 	banner string
 	stdout chan struct{} // closed when the process has closed its output
 	world  devJSON
@@ -49,7 +51,15 @@ type devJSON struct {
 // start runs dev and waits for its banner, which it prints when it is ready.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{stdout: make(chan struct{}), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	p := launch(t, dir, args...)
+	p.ready(t)
+	return p
+}
+
+// launch runs dev, and does not wait for it.
+func launch(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{dir: dir, stdout: make(chan struct{}), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	p.cmd = exec.Command("tallystick", append([]string{"dev", "--listen", "127.0.0.1:0", "--data", dir}, args...)...)
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -58,26 +68,31 @@ func start(t *testing.T, dir string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.out = out
 	t.Cleanup(p.kill)
-	lines := bufio.NewScanner(out)
+	return p
+}
+
+func (p *process) ready(t *testing.T) {
+	t.Helper()
+	lines := bufio.NewScanner(p.out)
 	for lines.Scan() && !strings.Contains(lines.Text(), "Stop ") {
 		p.banner += lines.Text() + "\n"
 	}
+	go func() {
+		defer close(p.stdout)
+		_, _ = io.Copy(io.Discard, p.out)
+	}()
 	if !strings.Contains(p.banner, "dev.json") {
 		t.Fatal("the process ended before it was ready")
 	}
-	go func() {
-		defer close(p.stdout)
-		_, _ = io.Copy(io.Discard, out)
-	}()
-	text, err := os.ReadFile(filepath.Join(dir, "dev.json"))
+	text, err := os.ReadFile(filepath.Join(p.dir, "dev.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &p.world)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
 // kill is kill -9: nothing is finished, nothing is written.

@@ -19,10 +19,13 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/tallystick/tallystick/internal/config"
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/oauth"
+	"github.com/tallystick/tallystick/internal/seed"
 	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/wire/demo"
 )
@@ -36,6 +39,10 @@ type Options struct {
 	TLS       bool
 	SMTP      string // URL of a mail server; "" catches mails in a page
 	Seed      string // file of further clients and users; "" = none
+	Database  string // sqlite:PATH or postgres://…; "" = SQLite in Data
+	Metrics   string // address of /metrics; "" = none
+	// ShutdownNotice is how long readyz is red before the port closes.
+	ShutdownNotice time.Duration
 
 	Out    io.Writer // the banner
 	ErrOut io.Writer // the log
@@ -50,14 +57,27 @@ const mailFrom = "tallystick@localhost"
 // Check joins everything that is wrong with the flags.
 func (o *Options) Check() error {
 	var errs []error
-	if _, err := o.address(); err != nil {
+	if _, err := address(o.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("--listen: %w", err))
+	}
+	if o.Metrics != "" {
+		if _, err := address(o.Metrics); err != nil {
+			errs = append(errs, fmt.Errorf("--metrics: %w", err))
+		}
+	}
+	if o.Database != "" {
+		if err := config.CheckDatabase(o.Database); err != nil {
+			errs = append(errs, fmt.Errorf("--database: %w", err))
+		}
+	}
+	if o.ShutdownNotice < 0 || o.ShutdownNotice > time.Minute {
+		errs = append(errs, fmt.Errorf("--shutdown-notice: want 0s to 1m, got %v", o.ShutdownNotice))
 	}
 	if o.Data == "" {
 		errs = append(errs, errors.New("--data: want a directory"))
 	}
 	if o.Issuer != "" {
-		if err := checkIssuer(o.Issuer); err != nil {
+		if err := config.CheckIssuer(o.Issuer); err != nil {
 			errs = append(errs, fmt.Errorf("--issuer: %w", err))
 		}
 	}
@@ -84,10 +104,10 @@ func (o *Options) Check() error {
 
 // address is the loopback address to listen on. The demo's secrets are no
 // secrets to whoever can reach it.
-func (o *Options) address() (string, error) {
-	host, port, err := net.SplitHostPort(o.Listen)
+func address(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("want HOST:PORT like 127.0.0.1:8080, got %q", o.Listen)
+		return "", fmt.Errorf("want HOST:PORT like 127.0.0.1:8080, got %q", listen)
 	}
 	if n, err := net.LookupPort("tcp", port); err != nil || strings.TrimLeft(port, "0123456789") != "" {
 		return "", fmt.Errorf("want a port from 0 to 65535, got %q", port)
@@ -97,37 +117,19 @@ func (o *Options) address() (string, error) {
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
 		return "", fmt.Errorf("dev listens on loopback only (127.0.0.1 or [::1]), got %q", host)
 	}
-	return o.Listen, nil
-}
-
-// checkIssuer is RFC 8414 §2, with http for loopback: https, no query, no
-// fragment, and no trailing slash, so that paths can be appended.
-func checkIssuer(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return fmt.Errorf("want a URL like http://127.0.0.1:8080, got %q", s)
-	}
-	if u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") || u.User != nil || u.Path != "" {
-		return fmt.Errorf("want scheme, host and port only, without a slash at the end, got %q", s)
-	}
-	// The demo app's redirect URI is below it, so it must be one that a browser
-	// prints unchanged: lower case, no default port, http on loopback only.
-	if err := oauth.CheckRedirectURI(s); err != nil {
-		return fmt.Errorf("want a URL that could also be redirected to (%w), got %q", err, s)
-	}
-	return nil
+	return listen, nil
 }
 
 // Run serves until ctx is done. What it made stays in the data directory.
 func Run(ctx context.Context, o Options) (err error) {
-	address, err := o.address()
+	address, err := address(o.Listen)
 	if err != nil {
 		return err
 	}
-	more := new(seedFile)
+	more := new(seed.File)
 	if o.Seed != "" {
-		if more, err = readSeed(o.Seed); err != nil {
-			return err
+		if more, err = seed.Read(o.Seed); err != nil {
+			return fmt.Errorf("--seed %s: %w", o.Seed, err)
 		}
 	}
 	// The port first: if it is taken, nothing has been touched.
@@ -136,11 +138,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		return listenError(address, err)
 	}
 	defer listener.Close()
-	dir, err := openDir(o.Data)
+	dir, err := openDir(o.Data, o.Database)
 	if err != nil {
 		return err
 	}
 	defer dir.close()
+	lock, err := server.Lock(dir.database(o.Database))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 
 	base := origin("http", listener.Addr().String())
 	served := listener
@@ -165,9 +172,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	log := slog.New(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	srv, err := server.Open(ctx, server.Config{
-		Database: dir.path("tallystick.db"), Issuer: issuer, Master: dir.master, Mail: sender, Log: log,
+		Database: dir.database(o.Database), Metrics: o.Metrics != "", ShutdownNotice: o.ShutdownNotice, Issuer: issuer, Master: dir.master, Mail: sender, Log: log,
 		Registration: engine.Registration{Mode: engine.RegistrationOpen, AnyScope: true, ClientCredentials: true}, Loopback: true, RootCAs: roots,
 	})
+	if errors.Is(err, server.ErrMasterKey) && o.Database != "" {
+		return fmt.Errorf("%s: %w; bring the key that it was made with, which is in the data directory of its first start, or give another --database", dir.keyName(), err)
+	}
 	if errors.Is(err, server.ErrMasterKey) {
 		return fmt.Errorf("%s: %w; bring back the key that it was made with, or remove the directory to start anew", dir.keyName(), err)
 	}
@@ -176,7 +186,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
 
-	w, err := seed(ctx, srv, dir.master, issuer, o.Redirects, more, log)
+	w, err := populate(ctx, srv, dir.master, issuer, o.Redirects, more, log)
 	if err != nil {
 		return fmt.Errorf("seed the demo: %w", err)
 	}
@@ -199,6 +209,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	srv.Handle(MailboxPath, local(issuer, box))
 	srv.Handle(MailboxPath+"/", local(issuer, box))
 
+	if o.Metrics != "" {
+		l, err := net.Listen("tcp", o.Metrics)
+		if err != nil {
+			return listenError(o.Metrics, err)
+		}
+		defer l.Close()
+		log.Info("metrics", "url", "http://"+l.Addr().String()+"/metrics")
+		go func() { _ = srv.ServeMetrics(ctx, l) }() // it ends with its listener
+	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ctx, served) }()
 	// The listener queues connections from the first moment on, so whoever reads

@@ -1,7 +1,6 @@
 package dev
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/tallystick/tallystick/internal/seal"
+	"github.com/tallystick/tallystick/internal/server"
 )
 
 // dir is the data directory, held by this process alone.
@@ -19,7 +19,7 @@ type dir struct {
 	master *seal.Master
 }
 
-func openDir(root string) (*dir, error) {
+func openDir(root, database string) (*dir, error) {
 	d := &dir{root: absolute(root)}
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be made: %s", d.root, plainPathError(err))
@@ -43,37 +43,30 @@ func openDir(root string) (*dir, error) {
 		d.close()
 		return nil, err
 	}
-	if d.master, err = masterKey(d.path("master.key"), d.path("tallystick.db")); err != nil {
+	if d.master, err = d.masterKey(database); err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
 }
 
-// masterKeyEnv names the variable that takes the place of the master.key file.
-const masterKeyEnv = "TALLYSTICK_MASTER_KEY"
+// database is where the demo lives: in the directory, unless told otherwise.
+func (d *dir) database(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return "sqlite:" + d.path("tallystick.db")
+}
 
-func masterKey(path, database string) (*seal.Master, error) {
-	if text := os.Getenv(masterKeyEnv); text != "" {
-		m, err := seal.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", masterKeyEnv, err)
-		}
-		return m, nil
-	}
-	// A new key would not open an old database; say so before one is made.
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if _, err := os.Stat(database); err == nil {
-			return nil, fmt.Errorf("%s is missing, but there is a database: bring the key back (or set %s), or remove the directory to start anew", path, masterKeyEnv)
-		}
-	}
-	return seal.ReadOrCreate(path, rand.Reader)
+func (d *dir) masterKey(database string) (*seal.Master, error) {
+	m, _, err := server.MasterKey(os.Getenv(server.MasterKeyVariable), d.path("master.key"), d.database(database))
+	return m, err
 }
 
 // keyName says where the master key has come from.
 func (d *dir) keyName() string {
-	if os.Getenv(masterKeyEnv) != "" {
-		return masterKeyEnv
+	if os.Getenv(server.MasterKeyVariable) != "" {
+		return server.MasterKeyVariable
 	}
 	return d.path("master.key")
 }

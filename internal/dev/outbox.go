@@ -2,9 +2,7 @@ package dev
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/tallystick/tallystick/internal/server"
@@ -12,19 +10,18 @@ import (
 )
 
 // Outbox reads the newest mails of a data directory's outbox, while the server
-// runs or not.
-func Outbox(ctx context.Context, data string, limit int) (mails []store.Mail, err error) {
+// runs or not. database is the flag, "" for the file in the directory.
+func Outbox(ctx context.Context, data, database string, limit int) ([]store.Mail, error) {
 	d := &dir{root: absolute(data)}
-	if _, err := os.Stat(d.path("tallystick.db")); err != nil {
+	if _, err := os.Stat(d.path("tallystick.db")); err != nil && database == "" {
 		return nil, fmt.Errorf("there is no database in %s", d.root)
 	}
-	if d.master, err = masterKey(d.path("master.key"), d.path("tallystick.db")); err != nil {
-		return nil, err
+	if _, err := os.Stat(d.path("master.key")); err != nil && os.Getenv(server.MasterKeyVariable) == "" {
+		return nil, fmt.Errorf("there is no master.key in %s", d.root)
 	}
-	st, db, err := server.OpenStore(ctx, server.Config{Database: d.path("tallystick.db"), Master: d.master, Log: slog.New(slog.DiscardHandler)})
+	master, err := d.masterKey(database)
 	if err != nil {
 		return nil, err
 	}
-	mails, err = st.Mails(ctx, limit)
-	return mails, errors.Join(err, db.Close())
+	return server.Outbox(ctx, d.database(database), master, limit)
 }

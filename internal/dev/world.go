@@ -1,20 +1,19 @@
 package dev
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
+	"github.com/tallystick/tallystick/internal/seed"
 	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/store"
 	"github.com/tallystick/tallystick/internal/wire/demo"
@@ -88,10 +87,10 @@ const demoClaims = `{"name":"Zoë Kerbholz","given_name":"Zoë","family_name":"K
 	`"phone_number":"+49 30 901820","phone_number_verified":true,` +
 	`"address":{"formatted":"Kerbgasse 1\n10178 Berlin\nGermany","street_address":"Kerbgasse 1","locality":"Berlin","postal_code":"10178","country":"Germany"}}`
 
-// seed puts the demo user and clients into the store. Everything about them
+// populate puts the demo user and clients into the store. Everything about them
 // follows from the master key, so they are the same at the next start and on
 // every replica; what is there already is left alone.
-func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer string, redirects []string, more *seedFile, log *slog.Logger) (*world, error) {
+func populate(ctx context.Context, srv *server.Server, master *seal.Master, issuer string, redirects []string, more *seed.File, log *slog.Logger) (*world, error) {
 	text := func(purpose string, size int) string {
 		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(master.Derive("dev "+purpose, size)))
 	}
@@ -120,23 +119,29 @@ func seed(ctx context.Context, srv *server.Server, master *seal.Master, issuer s
 		SPA:     clientWorld{"spa", "", issuer + demo.SPACallback},
 		Service: clientWorld{"service", text("service secret", 32), ""},
 	}
-	now := time.Now().UnixMilli()
-	s := seeder{ctx: ctx, store: srv.Store, engine: srv.Engine, now: now}
+	now := srv.Engine.Now().UnixMilli()
+	s := seeder{&seed.Writer{Ctx: ctx, Store: srv.Store, Engine: srv.Engine, Now: now}}
 	s.user(user, w.User.Password, w.Userdocks.AppUUID, store.Tenant{ID: id("tenant"), Name: "Kerbholz & Daughters", CreatedAt: now})
-	s.client(userdocksApp(w.Userdocks, redirects))
+	s.Client(userdocksApp(w.Userdocks, redirects))
 	s.apiKey(w.Userdocks.AppUUID, w.Userdocks.ReadAPIKey, engine.Read)
 	s.apiKey(w.Userdocks.AppUUID, w.Userdocks.WriteAPIKey, engine.Write)
-	s.client(boutique(w.Dressipi.ClientID, "Demo boutique"))
-	s.client(boutique(w.Dressipi.SecondClientID, "Second boutique"))
+	s.Client(boutique(w.Dressipi.ClientID, "Demo boutique"))
+	s.Client(boutique(w.Dressipi.SecondClientID, "Second boutique"))
 	for _, c := range standardClients(w.Clients, issuer, redirects) {
-		s.client(c)
+		s.Client(c)
 	}
-	s.secret(w.Clients.Web.ClientID, w.Clients.Web.ClientSecret)
-	s.secret(w.Clients.Service.ClientID, w.Clients.Service.ClientSecret)
-	if s.err != nil {
-		return nil, s.err
+	s.Secret(w.Clients.Web.ClientID, w.Clients.Web.ClientSecret)
+	s.Secret(w.Clients.Service.ClientID, w.Clients.Service.ClientSecret)
+	if s.Err != nil {
+		return nil, s.Err
 	}
-	return w, more.apply(ctx, master, &s, log)
+	if err := s.File(more, log); err != nil {
+		return nil, fmt.Errorf("--seed: %w", err)
+	}
+	for _, u := range more.Users {
+		s.User(master, u)
+	}
+	return w, s.Err
 }
 
 func userdocksApp(u userdocksWorld, redirects []string) store.Client {
@@ -208,113 +213,66 @@ func boutique(id, name string) store.Client {
 	}}
 }
 
-// seeder keeps the first error.
-type seeder struct {
-	ctx    context.Context
-	store  store.Store
-	engine *engine.Engine
-	now    store.Time
-	err    error
-}
-
-// secret sees that a client can authenticate by its secret, and by no earlier one.
-func (s *seeder) secret(clientID, secret string) {
-	if s.err != nil {
-		return
-	}
-	c, found, err := s.store.Client(s.ctx, clientID)
-	if err != nil || !found {
-		s.err = err
-		return
-	}
-	s.err = s.engine.SetClientSecret(s.ctx, &c, secret)
-}
-
-func (s *seeder) client(c store.Client) {
-	if s.err != nil {
-		return
-	}
-	if s.err = c.Check(); s.err != nil {
-		return
-	}
-	have, found, err := s.store.Client(s.ctx, c.ID)
-	if err != nil {
-		s.err = err
-		return
-	}
-	c.CreatedAt, c.UpdatedAt = s.now, s.now
-	if found {
-		c.CreatedAt = have.CreatedAt
-		if same(have.Client, c.Client) && have.DisabledAt == 0 {
-			return
-		}
-	}
-	s.err = s.store.PutClient(s.ctx, c)
-}
-
-func same(a, b oauth.Client) bool {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
+// seeder adds what only the demo has.
+type seeder struct{ *seed.Writer }
 
 func (s *seeder) apiKey(clientID, key string, access engine.Access) {
-	if s.err != nil {
+	if s.Err != nil {
 		return
 	}
-	k := store.APIKey{Hash: sha256.Sum256([]byte(key)), ClientID: clientID, Access: string(access), CreatedAt: s.now}
-	have, found, err := s.store.APIKey(s.ctx, k.Hash)
+	k := store.APIKey{Hash: sha256.Sum256([]byte(key)), ClientID: clientID, Access: string(access), CreatedAt: s.Now}
+	have, found, err := s.Store.APIKey(s.Ctx, k.Hash)
 	if err != nil {
-		s.err = err
+		s.Err = err
 	} else if !found || have.ClientID != clientID || have.Access != k.Access {
-		s.err = s.store.PutAPIKey(s.ctx, k)
+		s.Err = s.Store.PutAPIKey(s.Ctx, k)
 	}
 }
 
 // user makes the demo user, or sets him right: dev.json must not lie about the
 // password.
 func (s *seeder) user(id store.UserID, word, app string, tenant store.Tenant) {
-	if s.err != nil {
+	if s.Err != nil {
 		return
 	}
 	hasher := password.New(password.Default(), 0)
-	u, found, err := s.store.User(s.ctx, id)
+	u, found, err := s.Store.User(s.Ctx, id)
 	if err != nil {
-		s.err = err
+		s.Err = err
 		return
 	}
 	if found && u.DisabledAt == 0 && u.EmailVerified && u.ClientID == app {
-		if ok, err := hasher.Verify(s.ctx, u.PasswordHash, word); err == nil && ok {
+		if ok, err := hasher.Verify(s.Ctx, u.PasswordHash, word); err == nil && ok {
 			s.member(id, tenant)
 			return
 		}
 	}
-	hash, err := hasher.Hash(s.ctx, word)
+	hash, err := hasher.Hash(s.Ctx, word)
 	if err != nil {
-		s.err = err
+		s.Err = err
 		return
 	}
-	_, err = s.store.PutUser(s.ctx, store.User{
+	_, err = s.Store.PutUser(s.Ctx, store.User{
 		ID: id, Email: demoEmail, EmailVerified: true,
 		Identifiers:  []store.Identifier{{Kind: "email", Value: demoEmail}},
 		PasswordHash: hash, CredentialVersion: u.CredentialVersion + 1, ClientID: app,
 		// He has been here before, so that nobody else's guesses slow him.
 		KnownAddress: engine.Network("127.0.0.1"),
 		Claims:       []byte(demoClaims),
-		CreatedAt:    s.now, UpdatedAt: s.now,
+		CreatedAt:    s.Now, UpdatedAt: s.Now,
 	})
-	if s.err = err; err == nil {
+	if s.Err = err; err == nil {
 		s.member(id, tenant)
 	}
 }
 
 func (s *seeder) member(id store.UserID, tenant store.Tenant) {
-	have, err := s.store.Memberships(s.ctx, id)
+	have, err := s.Store.Memberships(s.Ctx, id)
 	if err != nil || len(have) > 0 {
-		s.err = err
+		s.Err = err
 		return
 	}
-	if s.err = s.store.PutTenant(s.ctx, tenant); s.err == nil {
-		s.err = s.store.PutMembership(s.ctx, store.Membership{Tenant: tenant.ID, User: id, Role: "admin", CreatedAt: s.now})
+	if s.Err = s.Store.PutTenant(s.Ctx, tenant); s.Err == nil {
+		s.Err = s.Store.PutMembership(s.Ctx, store.Membership{Tenant: tenant.ID, User: id, Role: "admin", CreatedAt: s.Now})
 	}
 }

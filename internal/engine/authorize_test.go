@@ -380,3 +380,12 @@ func (bare) Draft(i engine.Issue) engine.Drafts {
 	c.Int("exp", i.ExpiresAt.Unix())
 	return engine.Drafts{Access: engine.Draft{Key: oidc.SigningKeys[0], Typ: engine.AccessTokenType, KID: true, Claims: c}}
 }
+
+// timed are the claims that every verification looks at.
+func timed(i engine.Issue) *jose.Claims {
+	c := jose.NewClaims()
+	c.String("iss", i.Issuer)
+	c.String("client_id", i.Client.ID)
+	c.Int("exp", i.ExpiresAt.Unix())
+	return c
+}

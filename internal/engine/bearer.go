@@ -41,7 +41,7 @@ func (e *Engine) VerifyToken(purpose, token string) (typ string, claims []byte, 
 
 // verifyJWT is VerifyToken at whatever time.
 func (e *Engine) verifyJWT(purpose, token string) (typ string, claims []byte, err error) {
-	set := e.keys.current.Load()
+	set, now := e.keys.current.Load(), e.now()
 	var allowed []jose.Alg
 	for _, k := range set.signing {
 		if k.Purpose == purpose {
@@ -52,7 +52,7 @@ func (e *Engine) verifyJWT(purpose, token string) (typ string, claims []byte, er
 		for i := len(set.signing) - 1; i >= 0; i-- {
 			k := &set.signing[i]
 			// A purpose whose tokens name no key has one key at a time.
-			if k.Purpose == purpose && k.Algorithm == string(alg) && (kid == k.ID || kid == "") {
+			if k.of(KeySpec{purpose, alg}) && k.counts(now) && (kid == k.ID || kid == "") {
 				return k.key.Public(), true
 			}
 		}

@@ -54,7 +54,7 @@ func checkChallenge(client *store.Client, challenge *oauth.CodeChallenge) error 
 
 func (e *Engine) birth(ctx context.Context, g *store.Grant, user *User, trace Trace) error {
 	out, err := e.store.Birth(ctx, store.Birth{
-		Grant: *g, CredentialVersion: user.CredentialVersion, Address: Network(trace.IP), Now: g.CreatedAt, Trace: trace,
+		Grant: *g, CredentialVersion: user.CredentialVersion, Address: Network(trace.IP), Most: mostGrants, Now: g.CreatedAt, Trace: trace,
 	})
 	return e.born(g, out, err)
 }

@@ -9,6 +9,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -42,6 +43,10 @@ type Config struct {
 	Hasher *password.Hasher
 	// Keys are the signing keys that must exist; missing ones are made.
 	Keys []KeySpec
+	// Faces are those whose clients there are.
+	Faces []oauth.Face
+	// Keeping is how long things are kept.
+	Keeping Keeping
 	// Fetch reaches the addresses that clients have registered.
 	Fetch Fetcher
 	// Registration is who may register a client; the zero value is nobody.
@@ -90,6 +95,10 @@ type Engine struct {
 	notices chan struct{} // says that there may be a client to be told of a logout
 	fetch   Fetcher
 	policy  issuerPolicy
+	faces   []oauth.Face
+	keeping Keeping
+	node    [16]byte               // random: who holds a lease
+	laps    map[store.Table][]byte // where the purge goes on; Keep alone touches it
 
 	formKey, secretKey, pairwiseKey []byte
 
@@ -127,6 +136,12 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	}
 	if e.rand == nil {
 		e.rand = rand.Reader
+	}
+	e.faces, e.keeping, e.laps = c.Faces, c.Keeping, make(map[store.Table][]byte)
+	e.keeping.KeyRotation = cmp.Or(e.keeping.KeyRotation, defaultKeyRotation)
+	e.keeping.Audit = cmp.Or(e.keeping.Audit, defaultAudit)
+	if e.node, err = e.newID(); err != nil {
+		return nil, err
 	}
 	e.clients = &clientCache{store: c.Store, now: e.now, nobody: newCache[string, int64](1024)}
 	e.keys, err = openKeyring(ctx, c.Store, c.Master, e.now, e.rand, c.Keys)

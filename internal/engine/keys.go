@@ -40,6 +40,7 @@ type keyring struct {
 	master *seal.Master
 	now    func() time.Time
 	rand   io.Reader
+	want   []KeySpec
 
 	current atomic.Pointer[keyset]
 
@@ -74,7 +75,7 @@ type signerKey struct {
 }
 
 func openKeyring(ctx context.Context, s store.Store, master *seal.Master, now func() time.Time, rand io.Reader, want []KeySpec) (*keyring, error) {
-	k := &keyring{store: s, master: master, now: now, rand: rand}
+	k := &keyring{store: s, master: master, now: now, rand: rand, want: want}
 	set, err := k.load(ctx)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func (k *keyring) addSigningKey(ctx context.Context, spec KeySpec, number int, a
 // line is a spec's newest key; nil if it has none.
 func (s *keyset) line(spec KeySpec) *signingKey {
 	for i := len(s.signing) - 1; i >= 0; i-- {
-		if k := &s.signing[i]; k.Purpose == spec.Purpose && k.Algorithm == string(spec.Alg) {
+		if k := &s.signing[i]; k.of(spec) {
 			return k
 		}
 	}
@@ -194,12 +195,28 @@ func (s *keyset) line(spec KeySpec) *signingKey {
 // signingAt is the spec's newest key that is active.
 func (s *keyset) signingAt(spec KeySpec, now time.Time) *signingKey {
 	for i := len(s.signing) - 1; i >= 0; i-- {
-		k := &s.signing[i]
-		if k.Purpose == spec.Purpose && k.Algorithm == string(spec.Alg) && k.ActiveAt <= millis(now) {
+		if k := &s.signing[i]; k.of(spec) && k.ActiveAt <= millis(now) && k.counts(now) {
 			return k
 		}
 	}
 	return nil
+}
+
+func (k *signingKey) of(spec KeySpec) bool {
+	return k.Purpose == spec.Purpose && k.Algorithm == string(spec.Alg)
+}
+
+// counts reports whether the key has not been retired.
+func (k *signingKey) counts(now time.Time) bool { return k.RetiredAt == 0 || k.RetiredAt > millis(now) }
+
+// lines are the standard keys that must exist.
+func (k *keyring) lines() (specs []KeySpec) {
+	for _, spec := range k.want {
+		if spec.Purpose == Standard && !slices.Contains(specs, spec) {
+			specs = append(specs, spec)
+		}
+	}
+	return specs
 }
 
 // ringAt makes the ring whose active key is the newest one that is active, and
@@ -369,8 +386,9 @@ func (e *Engine) WatchKeys(ctx context.Context, every time.Duration, log func(er
 // those of the past among them.
 func (e *Engine) JWKS() []byte {
 	var keys []jose.PublicKey
+	now := e.now()
 	for _, k := range e.keys.current.Load().signing {
-		if k.Purpose == Standard {
+		if k.Purpose == Standard && k.counts(now) {
 			keys = append(keys, k.key.Public())
 		}
 	}

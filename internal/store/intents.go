@@ -61,8 +61,11 @@ type Birth struct {
 	Consent           *Consent // nil: the face asks for none
 	Agreed            bool     // Consent was given just now
 	Request           RequestID
-	Now               Time
-	Trace             Trace
+	// Most is how many living grants the user may have of the client; the oldest
+	// beyond end, each with an audit event. 0 = any number.
+	Most  int
+	Now   Time
+	Trace Trace
 }
 
 // Spend asks to spend something that may be used once: the jti of a client's

@@ -69,6 +69,7 @@ const (
 	WhyUserDeleted     Why = "user deleted"
 	WhyConsent         Why = "consent withdrawn"
 	WhyClientDeleted   Why = "client deleted"
+	WhyTooMany         Why = "too many grants"
 )
 
 // Client is a client as it is stored.
@@ -199,6 +200,7 @@ type SigningKey struct {
 	Sealed    []byte
 	CreatedAt Time
 	ActiveAt  Time // signs from then on
+	RetiredAt Time // neither signs nor verifies from then on; 0 = not said
 }
 
 // MACKey is a sealed key that tallies are minted under.

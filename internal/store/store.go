@@ -56,6 +56,7 @@ type Store interface {
 	Outbox
 	Notices
 	Keys
+	Keeping
 
 	// Ready reports whether the store can commit now; nil is yes.
 	Ready(context.Context) error
@@ -167,6 +168,12 @@ type Keys interface {
 	// AddSigningKey inserts a key. Taken if its (purpose, algorithm, number)
 	// exists, for example since another node was first; then nothing changes.
 	AddSigningKey(context.Context, SigningKey) (Outcome, error)
+	// RetireSigningKey says from when on a key counts no more; the first that says
+	// so holds, unless a later one says an earlier time. Done, Unknown.
+	RetireSigningKey(ctx context.Context, id string, at Time) (Outcome, error)
+	// DropMACKey deletes a key that no living grant names. Done, Unknown; Taken: a
+	// grant names it.
+	DropMACKey(ctx context.Context, number uint16) (Outcome, error)
 	MACKeys(context.Context) ([]MACKey, error)
 	// AddMACKey inserts a key. Taken if its number exists; then nothing changes.
 	AddMACKey(context.Context, MACKey) (Outcome, error)

@@ -23,6 +23,7 @@ type Event struct {
 	RequestID string
 	ClientID  string
 	Grant     string // gid
+	GrantType string // of an exchange that was answered; one of ours
 	Outcome   string // of an exchange: done, retried, ahead
 }
 
@@ -52,6 +53,16 @@ type Funnel struct {
 	Log *slog.Logger
 	// Now times the request for the log.
 	Now func() time.Time
+	// Seen is told of each request after its answer; nil = nobody is.
+	Seen func(Answered)
+}
+
+// Answered is what came of a request. Face and Endpoint are the route's own names.
+type Answered struct {
+	Face, Endpoint string
+	Event          *Event
+	Refusal        *oauth.Error // nil if it was served
+	Took           time.Duration
 }
 
 // Mount adds a face's routes to the mux.
@@ -98,7 +109,15 @@ func (f Funnel) handler(face string, route Route) http.Handler {
 				route.Render(out, r, refusal)
 			}
 		}
-		f.log(r, face, route.Path, event, out.status, refusal, f.Now().Sub(start))
+		took := f.Now().Sub(start)
+		f.log(r, face, route.Path, event, out.status, refusal, took)
+		if f.Seen != nil {
+			answered := Answered{Face: face, Endpoint: route.Path, Event: event, Took: took}
+			if refusal != nil {
+				answered.Refusal = refusal.Err
+			}
+			f.Seen(answered)
+		}
 	})
 }
 

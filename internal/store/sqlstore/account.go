@@ -211,9 +211,13 @@ func (s *Store) UpdateProfile(ctx context.Context, in store.UpdateProfile) (stor
 	})
 }
 
-// DeleteUser erases a user. The row goes first, so that no birth comes after it.
+// DeleteUser erases a user. The row goes first, so that no birth comes after it; but
+// for the links, since who uses one comes to it before he comes to the user.
 func (s *Store) DeleteUser(ctx context.Context, in store.DeleteUser) (store.Outcome, error) {
 	return intent(ctx, s, func(t tx) (store.Outcome, error) {
+		if err := s.deleteAllOf(t, in.User, sqlDeleteLinks); err != nil {
+			return 0, err
+		}
 		n, err := t.exec(sqlDeleteUser, s.key, in.User[:])
 		if err != nil || n == 0 {
 			return store.Unknown, err
@@ -226,13 +230,23 @@ func (s *Store) DeleteUser(ctx context.Context, in store.DeleteUser) (store.Outc
 		if err := s.endAllOf(t, in.User, in.Now, store.WhyUserDeleted, in.Trace); err != nil {
 			return 0, err
 		}
-		for _, query := range []string{sqlDeleteIdentifiers, sqlDeleteMemberships, sqlDeleteLinks, sqlDeleteMails, sqlDeleteSessions} {
-			if _, err := t.exec(query, s.key, in.User[:]); err != nil {
-				return 0, err
-			}
+		if err := s.deleteAllOf(t, in.User, belongings...); err != nil {
+			return 0, err
 		}
 		return store.Done, s.auditUser(t, in.User, in.Now, string(store.WhyUserDeleted))
 	})
+}
+
+// belongings are what goes with a user.
+var belongings = []string{sqlDeleteIdentifiers, sqlDeleteMemberships, sqlDeleteMails, sqlDeleteSessions}
+
+func (s *Store) deleteAllOf(t tx, user store.UserID, queries ...string) error {
+	for _, query := range queries {
+		if _, err := t.exec(query, s.key, user[:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // UsersOf lists a page of the users that registered with a client.

@@ -39,6 +39,7 @@ func (s *Store) AuditOf(ctx context.Context, id store.GrantID) ([]store.AuditEve
 func list[T any](ctx context.Context, s *Store, query string, scan func(*row) T, args ...any) ([]T, error) {
 	var out []T
 	err := s.db.read(ctx, func(t tx) error {
+		out = nil
 		return t.all(query, func(r *row) error {
 			out = append(out, scan(r))
 			return r.err

@@ -8,10 +8,64 @@ import (
 	"testing"
 
 	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/store/storetest"
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
-// cpu reports the processor time of one operation, in all goroutines.
-func cpu(b *testing.B) func() {
+// bench is a benchmark on a database, which waits for the disk.
+type bench struct {
+	*testing.B
+	s     *Store
+	tap   *storetest.Tap
+	users []store.User
+}
+
+// databases runs a benchmark on a database of each kind.
+func databases(b *testing.B, run func(*bench)) {
+	b.Run("SQLite", func(b *testing.B) {
+		tap := new(storetest.Tap)
+		run(peopled(b, fresh(b, tap.Connector), tap))
+	})
+	server, err := postgres.Start(true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := server.Stop(); err != nil {
+			b.Error(err)
+		}
+	}()
+	b.Run("PostgreSQL", func(b *testing.B) {
+		url, err := server.NewDatabase(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		tap := new(storetest.Tap)
+		run(peopled(b, furnished(b, Config{URL: url, WrapConnector: tap.Connector}), tap))
+	})
+}
+
+const workers = 64
+
+// peopled has a user for each worker: births of one user wait for one another.
+func peopled(b *testing.B, s *Store, tap *storetest.Tap) *bench {
+	b.Helper()
+	out := &bench{b, s, tap, nil}
+	for i := range workers {
+		u := ann
+		u.ID, u.Identifiers = id16("user %d", i), nil
+		if got, err := s.PutUser(b.Context(), u); err != nil || got != store.Done {
+			b.Fatal(got, err)
+		}
+		out.users = append(out.users, u)
+	}
+	return out
+}
+
+// measure begins the measurement. At its end it reports, of one operation, the round
+// trips, which are what is asked of the driver, and the processor time in all
+// goroutines of this process.
+func (b *bench) measure() (end func()) {
 	used := func() int64 {
 		var r syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
@@ -19,20 +73,80 @@ func cpu(b *testing.B) func() {
 		}
 		return r.Utime.Nano() + r.Stime.Nano()
 	}
+	var trips atomic.Int64
+	b.tap.Hook(func(kind storetest.Kind, _ string, perform func() error) error {
+		if kind != storetest.Next && kind != storetest.Connect {
+			trips.Add(1)
+		}
+		return perform()
+	})
 	b.ReportAllocs()
 	before := used()
-	return func() { b.ReportMetric(float64(used()-before)/1000/float64(b.N), "cpu-µs/op") }
+	b.ResetTimer()
+	return func() {
+		b.StopTimer()
+		b.ReportMetric(float64(used()-before)/1000/float64(b.N), "cpu-µs/op")
+		b.ReportMetric(float64(trips.Load())/float64(b.N), "trips/op")
+		b.tap.Hook(nil)
+	}
 }
 
-// grants makes redeemed grants, in batches.
-func grants(b *testing.B, s *Store, n int) []store.GrantID {
+// each performs every operation, one after the other or many at a time.
+func (b *bench) each(parallel bool, one func(i int) error) {
+	defer b.measure()()
+	if !parallel {
+		for i := range b.N {
+			if err := one(i); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return
+	}
+	var next atomic.Int64
+	b.SetParallelism(workers / 2)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := one(int(next.Add(1) - 1)); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// birth is that of one of the users.
+func (b *bench) birth(i int) store.Birth {
+	in := birth(fmt.Sprint(i))
+	in.Grant.User = b.users[i%workers].ID
+	return in
+}
+
+func want(got store.Outcome, err error, want store.Outcome) error {
+	if err == nil && got != want {
+		err = fmt.Errorf("%v, want %v", got, want)
+	}
+	return err
+}
+
+// grants makes grants whose codes are redeemed or not.
+func (b *bench) grants(n int, redeemed bool) []store.GrantID {
 	b.Helper()
 	ids := make([]store.GrantID, n)
 	var wg sync.WaitGroup
-	for worker := range 64 {
+	for worker := range workers {
 		wg.Go(func() {
-			for i := worker; i < n; i += 64 {
-				ids[i] = born(b, s, fmt.Sprint(i))
+			for i := worker; i < n; i += workers {
+				in := b.birth(i)
+				ids[i] = in.Grant.ID
+				out, err := b.s.Birth(b.Context(), in)
+				if err := want(out, err, store.Done); err != nil {
+					b.Error(err)
+				}
+				if redeemed {
+					out, err := b.s.RedeemCode(b.Context(), redeem(ids[i]))
+					if err := want(out.Outcome, err, store.Done); err != nil {
+						b.Error(err)
+					}
+				}
 			}
 		})
 	}
@@ -42,116 +156,71 @@ func grants(b *testing.B, s *Store, n int) []store.GrantID {
 
 const many = 4096
 
-func BenchmarkRotate(b *testing.B) {
-	s := fresh(b)
-	ids := grants(b, s, many)
-	defer cpu(b)()
-	b.ResetTimer()
-	for i := range b.N {
-		out, err := s.RotateRefresh(b.Context(), refresh(ids[i*7919%many], uint32(i/many)))
-		if err != nil || out.Outcome != store.Done {
-			b.Fatal(out, err)
-		}
-	}
-}
+func BenchmarkRotate(b *testing.B)         { databases(b, rotations(false)) }
+func BenchmarkRotateParallel(b *testing.B) { databases(b, rotations(true)) }
 
-func BenchmarkRotateParallel(b *testing.B) {
-	s := fresh(b)
-	ids := grants(b, s, many)
-	var next atomic.Int64
-	defer cpu(b)()
-	b.SetParallelism(32)
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			i := int(next.Add(1) - 1)
-			out, err := s.RotateRefresh(b.Context(), refresh(ids[i*7919%many], uint32(i/many)))
-			if err != nil || out.Outcome != store.Done {
-				b.Error(out, err)
+func rotations(parallel bool) func(*bench) {
+	return func(b *bench) {
+		ids := b.grants(many, true)
+		b.each(parallel, func(i int) error {
+			out, err := b.s.RotateRefresh(b.Context(), refresh(ids[i*7919%many], uint32(i/many)))
+			if parallel && out.Outcome == store.Ahead { // of the rotation before, which is still on its way
+				return err
 			}
-		}
-	})
-}
-
-func BenchmarkRedeemParallel(b *testing.B) { benchmarkRedeem(b, 32) }
-func BenchmarkRedeem(b *testing.B)         { benchmarkRedeem(b, 0) }
-
-func benchmarkRedeem(b *testing.B, parallelism int) {
-	s := fresh(b)
-	ids := make([]store.GrantID, b.N)
-	var wg sync.WaitGroup
-	for worker := range 64 {
-		wg.Go(func() {
-			for i := worker; i < b.N; i += 64 {
-				in := birth(fmt.Sprint(i))
-				ids[i] = in.Grant.ID
-				if out, err := s.Birth(b.Context(), in); err != nil || out != store.Done {
-					b.Error(out, err)
-				}
-			}
+			return want(out.Outcome, err, store.Done)
 		})
 	}
-	wg.Wait()
-	one := func(i int) {
-		out, err := s.RedeemCode(b.Context(), redeem(ids[i]))
-		if err != nil || out.Outcome != store.Done {
-			b.Error(out, err)
-		}
-	}
-	defer cpu(b)()
-	b.ResetTimer()
-	if parallelism == 0 {
-		for i := range b.N {
-			one(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	b.SetParallelism(parallelism)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			one(int(next.Add(1) - 1))
-		}
-	})
 }
 
-func BenchmarkBirthParallel(b *testing.B) {
-	s := fresh(b)
-	var next atomic.Int64
-	defer cpu(b)()
-	b.SetParallelism(32)
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if out, err := s.Birth(b.Context(), birth(fmt.Sprint(next.Add(1)))); err != nil || out != store.Done {
-				b.Error(out, err)
-			}
-		}
-	})
+func BenchmarkRedeem(b *testing.B)         { databases(b, redemptions(false)) }
+func BenchmarkRedeemParallel(b *testing.B) { databases(b, redemptions(true)) }
+
+func redemptions(parallel bool) func(*bench) {
+	return func(b *bench) {
+		ids := b.grants(b.N, false)
+		b.each(parallel, func(i int) error {
+			out, err := b.s.RedeemCode(b.Context(), redeem(ids[i]))
+			return want(out.Outcome, err, store.Done)
+		})
+	}
+}
+
+func BenchmarkBirth(b *testing.B)         { databases(b, births(false)) }
+func BenchmarkBirthParallel(b *testing.B) { databases(b, births(true)) }
+
+func births(parallel bool) func(*bench) {
+	return func(b *bench) {
+		b.each(parallel, func(i int) error {
+			out, err := b.s.Birth(b.Context(), b.birth(i))
+			return want(out, err, store.Done)
+		})
+	}
 }
 
 // A refresh without rotation, in the first sixteenth of its idle life.
-func BenchmarkServe(b *testing.B) {
-	s := fresh(b)
-	in := refresh(born(b, s, "x"), 0)
-	in.Rotating = false
-	defer cpu(b)()
-	b.ResetTimer()
-	for b.Loop() {
-		if out, err := s.RotateRefresh(b.Context(), in); err != nil || out.Outcome != store.Done {
-			b.Fatal(out, err)
-		}
+func BenchmarkServe(b *testing.B)         { databases(b, serving(false)) }
+func BenchmarkServeParallel(b *testing.B) { databases(b, serving(true)) }
+
+func serving(parallel bool) func(*bench) {
+	return func(b *bench) {
+		in := refresh(b.grants(1, true)[0], 0)
+		in.Rotating = false
+		b.each(parallel, func(int) error {
+			out, err := b.s.RotateRefresh(b.Context(), in)
+			return want(out.Outcome, err, store.Done)
+		})
 	}
 }
 
 func BenchmarkGrantRead(b *testing.B) {
-	s := fresh(b)
-	ids := grants(b, s, many)
-	defer cpu(b)()
-	b.ResetTimer()
-	for i := range b.N {
-		if _, found, err := s.Grant(b.Context(), ids[i*7919%many]); err != nil || !found {
-			b.Fatal(found, err)
-		}
-	}
+	databases(b, func(b *bench) {
+		ids := b.grants(many, true)
+		b.each(false, func(i int) error {
+			_, found, err := b.s.Grant(b.Context(), ids[i*7919%many])
+			if err == nil && !found {
+				err = fmt.Errorf("no grant %d", i)
+			}
+			return err
+		})
+	})
 }

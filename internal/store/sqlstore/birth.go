@@ -37,7 +37,10 @@ func (s *Store) Birth(ctx context.Context, b store.Birth) (store.Outcome, error)
 		} else if !born {
 			return errTaken
 		}
-		return s.audit(t, b.Grant.ID, b.Now, store.AuditBirth, "", b.Trace)
+		if err := s.audit(t, b.Grant.ID, b.Now, store.AuditBirth, "", b.Trace); err != nil {
+			return err
+		}
+		return s.endOldest(t, &b)
 	}))
 }
 

@@ -44,6 +44,7 @@ func (s *Store) ClientsOf(ctx context.Context, face oauth.Face) ([]store.Client,
 
 func (s *Store) clients(ctx context.Context, query, arg string) (clients []store.Client, err error) {
 	err = s.db.read(ctx, func(t tx) error {
+		clients = nil
 		return t.all(query, func(r *row) error {
 			id := r.text()
 			c := store.Client{Face: oauth.Face(r.text()), Source: r.text()}

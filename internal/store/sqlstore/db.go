@@ -1,5 +1,5 @@
 // Package sqlstore keeps the contract of package store in SQL: one text for
-// SQLite and, later, PostgreSQL. What is decided is decided by the condition of
+// SQLite and PostgreSQL. What is decided is decided by the condition of
 // an UPDATE or INSERT; a SELECT only says why.
 package sqlstore
 
@@ -28,8 +28,14 @@ type Config struct {
 
 // backend is a database that intents run on.
 type backend interface {
-	// write runs an intent in one transaction; it is durable when write returns.
+	// write runs an intent in one transaction; it is durable when write returns. It
+	// may run the intent several times, of which all but the last have come to nothing;
+	// so may read.
 	write(context.Context, func(tx) error) error
+	// alone runs one statement, which changes one row or none, as a transaction of its
+	// own and lets each see the row. ran is false where that would save nothing: then
+	// nothing was done.
+	alone(ctx context.Context, query string, each func(*row) error, args ...any) (ran bool, err error)
 	// read runs statements that change nothing, outside of any transaction.
 	read(context.Context, func(tx) error) error
 	// ready reports whether a commit can be made; touch writes without changing.
@@ -81,7 +87,7 @@ func (db *DB) Close() error {
 // check. It returns the issuer's part of the database and the check that the row
 // has: another one than the given means another master key.
 func (db *DB) Issuer(ctx context.Context, name string, candidate store.IssuerID, check [32]byte, now store.Time) (*Store, [32]byte, error) {
-	s := &Store{db: db}
+	s, found := &Store{db: db}, check
 	err := db.write(ctx, func(t tx) error {
 		if _, err := t.exec(sqlInsertIssuer, candidate[:], name, check[:], now); err != nil {
 			return err
@@ -91,16 +97,16 @@ func (db *DB) Issuer(ctx context.Context, name string, candidate store.IssuerID,
 			return err
 		}
 		if r == nil {
-			return errors.New("the candidate's id is another issuer's")
+			return nameless(t, candidate)
 		}
-		s.id, check = r.id(), r.hash()
+		s.id, found = r.id(), r.hash()
 		return r.err
 	})
 	if err != nil {
 		return nil, [32]byte{}, fmt.Errorf("issuer %q: %w", name, err)
 	}
 	s.key = s.id[:]
-	return s, check, nil
+	return s, found, nil
 }
 
 // Store is one issuer's part of a database.

@@ -44,7 +44,7 @@ func TestForeignFiles(t *testing.T) {
 		{"newer", func(p string) {
 			_ = open(t, p).Close()
 			mustExec(t, p, "INSERT INTO tallystick_schema (version_id, is_applied) VALUES (1000, 1)")
-		}, " has schema version 1000, newer than this program's 3"},
+		}, " has schema version 1000, newer than this program's 4"},
 	} {
 		path := filepath.Join(dir, tt.name)
 		tt.make(path)

@@ -222,11 +222,7 @@ func scanGrant(r *row) (g store.Grant) {
 
 func scanGrantState(r *row) (g store.GrantState) {
 	g.RedeemedAt, g.Generation = r.int(), generation(r)
-	key := r.int()
-	if key < 0 || key > math.MaxUint16 {
-		r.wrong("MAC key number")
-	}
-	g.MACKey, g.RotatedAt, g.IdleExpiresAt = uint16(key), r.int(), r.int()
+	g.MACKey, g.RotatedAt, g.IdleExpiresAt = macKey(r), r.int(), r.int()
 	g.RevokedAt, g.RevokedWhy = r.int(), store.Why(r.text())
 	return g
 }

@@ -11,7 +11,7 @@ import (
 func (s *Store) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
 	return list(ctx, s, sqlSigningKeys, func(r *row) (k store.SigningKey) {
 		k.Purpose, k.Algorithm, k.Number, k.ID = r.text(), r.text(), int(r.int()), r.text()
-		k.Sealed, k.CreatedAt, k.ActiveAt = r.blob(), r.int(), r.int()
+		k.Sealed, k.CreatedAt, k.ActiveAt, k.RetiredAt = r.blob(), r.int(), r.int(), r.int()
 		return k
 	})
 }
@@ -19,19 +19,23 @@ func (s *Store) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
 // AddSigningKey inserts a key.
 func (s *Store) AddSigningKey(ctx context.Context, k store.SigningKey) (store.Outcome, error) {
 	return s.add(ctx, sqlAddSigningKey,
-		s.key, k.Purpose, k.Algorithm, int64(k.Number), k.ID, blob(k.Sealed), k.CreatedAt, k.ActiveAt)
+		s.key, k.Purpose, k.Algorithm, int64(k.Number), k.ID, blob(k.Sealed), k.CreatedAt, k.ActiveAt, k.RetiredAt)
 }
 
 // MACKeys lists the keys by number.
 func (s *Store) MACKeys(ctx context.Context) ([]store.MACKey, error) {
 	return list(ctx, s, sqlMACKeys, func(r *row) (k store.MACKey) {
-		number := r.int()
-		if number < 0 || number > math.MaxUint16 {
-			r.wrong("MAC key number")
-		}
-		k.Number, k.Sealed, k.CreatedAt, k.ActiveAt = uint16(number), r.blob(), r.int(), r.int()
+		k.Number, k.Sealed, k.CreatedAt, k.ActiveAt = macKey(r), r.blob(), r.int(), r.int()
 		return k
 	})
+}
+
+func macKey(r *row) uint16 {
+	number := r.int()
+	if number < 0 || number > math.MaxUint16 {
+		r.wrong("MAC key number")
+	}
+	return uint16(number)
 }
 
 // AddMACKey inserts a key.

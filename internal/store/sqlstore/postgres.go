@@ -26,15 +26,19 @@ import (
 )
 
 const (
-	postgresConns = 16              // of a node
-	postgresWait  = 5 * time.Second // for a connection
-	postgresTries = 12              // which is about two seconds
+	postgresConns = 16               // of a node
+	postgresWait  = 5 * time.Second  // for a connection
+	postgresTries = 12               // which is about two seconds
+	postgresBound = 15 * time.Second // of an intent, should the server neither answer nor hang up
 )
 
 // postgresBackend is a PostgreSQL database, the same for every node.
 type postgresBackend struct {
-	idle    chan *conn // every connection that nobody uses, open or not
-	conns   int
+	free        chan struct{} // holds as many as there are connections that nobody uses
+	mu          sync.Mutex
+	idle        []*conn // those connections, open or not; the last that was used is the next
+	wait, bound time.Duration
+
 	log     *slog.Logger
 	closing chan struct{}
 	shut    sync.Once
@@ -68,9 +72,9 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresBackend, error) {
 	if cfg.WrapConnector != nil {
 		connector = cfg.WrapConnector(connector)
 	}
-	b := &postgresBackend{idle: make(chan *conn, postgresConns), conns: postgresConns, log: cfg.Log, closing: make(chan struct{})}
-	for range b.conns {
-		b.idle <- &conn{connector: connector}
+	b := &postgresBackend{free: make(chan struct{}, postgresConns), wait: postgresWait, bound: postgresBound, log: cfg.Log, closing: make(chan struct{})}
+	for range postgresConns {
+		b.put(&conn{connector: connector})
 	}
 	return b, nil
 }
@@ -126,7 +130,7 @@ func migratePostgres(ctx context.Context, c driver.Connector) (err error) {
 	if err != nil {
 		return err
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // asks every second
 	if err != nil {
 		return err
 	}
@@ -140,6 +144,8 @@ func migratePostgres(ctx context.Context, c driver.Connector) (err error) {
 		return fmt.Errorf("migrate PostgreSQL: %w", err)
 	case version > newest:
 		return fmt.Errorf("the PostgreSQL database has schema version %d, newer than this program's %d", version, newest)
+	case version == newest:
+		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate PostgreSQL: %w", err)
@@ -174,7 +180,7 @@ func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (a
 	}
 	defer b.give(c)
 	if _, err := c.exec("BEGIN"); err != nil { //nolint:contextcheck // the driver gets no context that can end, see conn
-		return lost(err), fmt.Errorf("store: begin: %w", err)
+		return retriable(err) || lost(err), fmt.Errorf("store: begin: %w", err)
 	}
 	done := false
 	defer func() { //nolint:contextcheck // the driver gets no context that can end, see conn
@@ -199,11 +205,11 @@ func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (a
 	if _, err = c.exec("COMMIT"); err == nil { //nolint:contextcheck // the driver gets no context that can end, see conn
 		return false, nil
 	}
-	c.undo() //nolint:contextcheck // the driver gets no context that can end, see conn
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && !lost(err) {
+		c.undo() //nolint:contextcheck // the driver gets no context that can end, see conn
 		return retriable(e), fmt.Errorf("store: commit: %w", err)
 	}
-	return b.fate(ctx, xid, err)
+	return c.fate(ctx, xid, err)
 }
 
 // transaction names the transaction; "" if it has written nothing.
@@ -216,6 +222,46 @@ func transaction(c *conn) (string, error) {
 	return xid, r.err
 }
 
+// alone runs a statement as a transaction of its own: one round trip instead of
+// four. If its answer is lost nobody can tell whether it was performed.
+func (b *postgresBackend) alone(ctx context.Context, query string, each func(*row) error, args ...any) (ran bool, err error) {
+	for try := range postgresTries {
+		if try > 0 && pause(ctx, try) != nil {
+			break
+		}
+		var again bool
+		if again, err = b.tryAlone(ctx, query, each, args); !again {
+			break
+		}
+	}
+	b.note(err)
+	return true, err
+}
+
+func (b *postgresBackend) tryAlone(ctx context.Context, query string, each func(*row) error, args []any) (again bool, err error) {
+	c, err := b.take(ctx)
+	if err != nil {
+		return lost(err), err
+	}
+	defer b.give(c)
+	if _, err := c.prepare(query, args); err != nil { //nolint:contextcheck // the driver gets no context that can end, see conn
+		return retriable(err) || lost(err), fmt.Errorf("store: %w", err)
+	}
+	r, err := c.one(query, args...) //nolint:contextcheck // the driver gets no context that can end, see conn
+	switch e, ok := errors.AsType[*pgconn.PgError](err); {
+	case ok && !lost(err):
+		return retriable(e), fmt.Errorf("store: %w", err)
+	case err != nil && pgconn.SafeToRetry(err):
+		return true, fmt.Errorf("store: %w", err)
+	case err == nil && r != nil:
+		err = each(r)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", store.ErrUnknownFate, err)
+	}
+	return false, nil
+}
+
 // undo leaves the connection outside of any transaction, or closed.
 func (c *conn) undo() {
 	c.failed = nil
@@ -225,29 +271,29 @@ func (c *conn) undo() {
 	c.failed = nil
 }
 
-// fate asks what became of a transaction whose commit was not answered.
-func (b *postgresBackend) fate(ctx context.Context, xid string, cause error) (again bool, err error) {
+// fate asks what became of a transaction whose commit was not answered. It asks on
+// the connection that is at hand, made anew: when the server restarts, everybody
+// asks at once, and nobody may wait for another's.
+func (c *conn) fate(ctx context.Context, xid string, cause error) (again bool, err error) {
 	if xid == "" {
 		return false, nil // there was nothing to commit
 	}
 	for try := range postgresTries {
+		_ = c.close()
 		if pause(ctx, try) != nil {
 			break
 		}
-		status := ""
-		err := b.once(ctx, func(t tx) error {
-			r, err := t.one("SELECT COALESCE(pg_xact_status($1::text::xid8), '')", xid)
-			if err != nil {
-				return err
-			}
-			status = r.text()
-			return r.err
-		})
-		switch {
-		case err != nil:
-		case status == "committed":
+		if c.open() != nil { //nolint:contextcheck // what has been begun does not end with the caller, see conn
+			continue
+		}
+		r, err := c.one("SELECT COALESCE(pg_xact_status($1::text::xid8), '')", xid) //nolint:contextcheck // as above
+		if err != nil || r == nil {
+			continue
+		}
+		switch r.text() {
+		case "committed":
 			return false, nil
-		case status == "aborted":
+		case "aborted":
 			return true, fmt.Errorf("store: commit: %w", cause)
 		}
 	}
@@ -277,11 +323,10 @@ func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("store: not begun: %w", err)
 	}
-	wait := time.NewTimer(postgresWait)
+	wait := time.NewTimer(b.wait)
 	defer wait.Stop()
-	var c *conn
 	select {
-	case c = <-b.idle:
+	case <-b.free:
 	case <-b.closing:
 		return nil, store.ErrClosed
 	case <-ctx.Done():
@@ -289,18 +334,40 @@ func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
 	case <-wait.C:
 		return nil, fmt.Errorf("%w: every connection to PostgreSQL is in use", store.ErrBusy)
 	}
-	if err := c.open(); err != nil { //nolint:contextcheck // the driver gets no context that can end, see conn
-		b.idle <- c
+	b.mu.Lock()
+	c := b.idle[len(b.idle)-1]
+	b.idle = b.idle[:len(b.idle)-1]
+	b.mu.Unlock()
+	c.ctx, c.done = context.WithTimeout(background, b.bound)
+	if err := c.reopen(); err != nil { //nolint:contextcheck // what has been begun does not end with the caller, see conn
+		b.give(c)
 		return nil, fmt.Errorf("store: connect: %w", err)
 	}
 	return c, nil
+}
+
+// reopen opens a connection that is not open or, as far as can be seen, dead.
+func (c *conn) reopen() error {
+	// The driver asks the server only after a second of silence.
+	if r, ok := c.raw.(driver.SessionResetter); ok && r.ResetSession(c.ctx) != nil {
+		_ = c.close()
+	}
+	return c.open()
 }
 
 func (b *postgresBackend) give(c *conn) {
 	if c.failed != nil {
 		_ = c.close() // the next one who takes it gets a new one
 	}
-	b.idle <- c
+	c.done()
+	b.put(c)
+}
+
+func (b *postgresBackend) put(c *conn) {
+	b.mu.Lock()
+	b.idle = append(b.idle, c)
+	b.mu.Unlock()
+	b.free <- struct{}{}
 }
 
 // once runs statements outside of any transaction: each is one of its own.
@@ -325,7 +392,7 @@ func (b *postgresBackend) read(ctx context.Context, f func(tx) error) error {
 			break
 		}
 		// A connection may have died while nobody used it.
-		if err = b.once(ctx, f); err == nil || !lost(err) {
+		if err = b.once(ctx, f); err == nil || !lost(err) && !retriable(err) {
 			break
 		}
 	}
@@ -383,8 +450,10 @@ func (b *postgresBackend) close() error {
 	var errs []error
 	b.shut.Do(func() {
 		close(b.closing)
-		for range b.conns {
-			c := <-b.idle
+		for range postgresConns {
+			<-b.free
+		}
+		for _, c := range b.idle {
 			errs = append(errs, c.close())
 		}
 	})

@@ -151,10 +151,10 @@ const (
 
 // Keys.
 const (
-	sqlSigningKeys = `SELECT purpose, algorithm, number, id, sealed, created_at, active_at
+	sqlSigningKeys = `SELECT purpose, algorithm, number, id, sealed, created_at, active_at, retired_at
 		FROM signing_key WHERE issuer = $1 ORDER BY purpose, algorithm, number`
-	sqlAddSigningKey = `INSERT INTO signing_key (issuer, purpose, algorithm, number, id, sealed, created_at, active_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+	sqlAddSigningKey = `INSERT INTO signing_key (issuer, purpose, algorithm, number, id, sealed, created_at, active_at, retired_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
 	sqlMACKeys   = `SELECT number, sealed, created_at, active_at FROM mac_key WHERE issuer = $1 ORDER BY number`
 	sqlAddMACKey = `INSERT INTO mac_key (issuer, number, sealed, created_at, active_at)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`

@@ -28,6 +28,19 @@ func (s *Store) RotateRefresh(ctx context.Context, in store.Rotate) (out store.R
 			return out, err
 		}
 	}
+	if rotates(in) && in.Presented != lastGeneration && in.Assertion.ID == (store.Hash{}) {
+		// The condition decides without anything beside it: what it does not match goes
+		// the long way.
+		matched := false
+		_, err := s.db.alone(ctx, sqlRotate, func(r *row) (err error) {
+			matched = true
+			out, err = rotated(store.Done, in, r)
+			return err
+		}, s.rotation(in)...)
+		if err != nil || matched {
+			return out, err
+		}
+	}
 	return intent(ctx, s, func(t tx) (store.Rotated, error) {
 		if config, reused, err := s.reused(t, in.Assertion); err != nil || reused {
 			return store.Rotated{Outcome: store.Reused, ConfigVersion: config}, err
@@ -42,8 +55,7 @@ func rotates(in store.Rotate) bool { return in.Rotating || in.PresentedKey != in
 func (s *Store) rotate(t tx, in store.Rotate) (out store.Rotated, err error) {
 	for range attempts {
 		if rotates(in) && in.Presented != lastGeneration {
-			r, err := t.one(sqlRotate, s.key, in.Grant[:], int64(in.Presented), int64(in.PresentedKey),
-				int64(in.ActiveKey), in.Now, store.IdleEnd(in.Now, in.IdleLife))
+			r, err := t.one(sqlRotate, s.rotation(in)...)
 			if err != nil {
 				return out, err
 			}
@@ -91,6 +103,11 @@ func (s *Store) rotate(t tx, in store.Rotate) (out store.Rotated, err error) {
 		}
 	}
 	return out, errContention
+}
+
+func (s *Store) rotation(in store.Rotate) []any {
+	return []any{s.key, in.Grant[:], int64(in.Presented), int64(in.PresentedKey),
+		int64(in.ActiveKey), in.Now, store.IdleEnd(in.Now, in.IdleLife)}
 }
 
 // rotated is the row after a rotation. All that it does not return is what was

@@ -145,6 +145,11 @@ func migrate(ctx context.Context, c driver.Connector, path string, empty bool) (
 	return nil
 }
 
+// alone leaves it to write: what commits together waits for the disk once.
+func (*sqliteBackend) alone(context.Context, string, func(*row) error, ...any) (bool, error) {
+	return false, nil
+}
+
 // read runs f on a connection that sees what has been committed. Only waiting
 // for the connection ends with ctx.
 func (b *sqliteBackend) read(ctx context.Context, f func(tx) error) error {

@@ -18,6 +18,7 @@ func (s *Store) UserByIdentifier(ctx context.Context, value string) (store.User,
 
 func (s *Store) user(ctx context.Context, query string, arg any) (u store.User, found bool, err error) {
 	err = s.db.read(ctx, func(t tx) error {
+		found = false
 		return t.all(query, func(r *row) error {
 			if !found {
 				found, u = true, scanUser(r)

@@ -24,7 +24,7 @@ var seen = []store.GrantID{{}, id("grant a"), id("grant b"), id("anonymous a")}
 func (w *world) seeAll() snapshot {
 	w.Helper()
 	s := w.see(seen...)
-	s.Spent = w.spent("j")
+	s.Spent, s.Leased = w.spent("j"), w.leased()
 	return s
 }
 

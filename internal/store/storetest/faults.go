@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,8 +22,13 @@ var errInjected = errors.New("storetest: an injected fault")
 type fault struct {
 	name string
 	// strike is asked at the n-th call, and at those after it with after = true.
-	strike  func(f *strike, after bool, perform func() error) error
+	strike func(f *strike, after bool, perform func() error) error
+	// skips are the calls of which it leaves what it leaves of the one before or after.
+	skips   []Kind
 	crashes bool // after it the database is opened anew
+	// harmless: the driver says that nothing has happened and that another try may
+	// help, so there is one and nobody learns of it.
+	harmless bool
 }
 
 var faults = []fault{
@@ -32,22 +38,22 @@ var faults = []fault{
 		}
 		return errInjected
 	}},
-	{name: "a call is performed and its answer lost", strike: func(_ *strike, after bool, perform func() error) error {
+	{name: "a call is performed and its answer lost", skips: []Kind{Prepare}, strike: func(_ *strike, after bool, perform func() error) error {
 		if after {
 			return perform()
 		}
 		return errors.Join(errInjected, perform())
 	}},
-	{name: "every call fails from one on", strike: func(*strike, bool, func() error) error { return errInjected }},
+	{name: "every call fails from one on", skips: []Kind{Prepare, Next}, strike: func(*strike, bool, func() error) error { return errInjected }},
 	// A crash before a call leaves what one after the call before it does.
-	{name: "a crash after a call", crashes: true, strike: func(_ *strike, after bool, perform func() error) error {
+	{name: "a crash after a call", skips: []Kind{Connect, Prepare, Begin, Next}, crashes: true, strike: func(_ *strike, after bool, perform func() error) error {
 		if after {
 			return errInjected
 		}
 		return errors.Join(errInjected, perform())
 	}},
-	{name: "the caller goes away", strike: func(f *strike, _ bool, perform func() error) error {
-		f.cancel()
+	{name: "the caller goes away", skips: []Kind{Prepare, Next}, strike: func(f *strike, _ bool, perform func() error) error {
+		f.leave()
 		return perform()
 	}},
 }
@@ -61,6 +67,8 @@ type strike struct {
 	mu     sync.Mutex
 	calls  int
 	hit    bool // there was the call
+	left   bool // the caller has
+	begun  bool // a transaction was
 	commit bool // a commit was begun
 }
 
@@ -68,23 +76,27 @@ type strike struct {
 func (w *world) strike(f fault, of Kind, n int) *strike {
 	s := &strike{fault: f}
 	s.ctx, s.cancel = context.WithCancel(w.ctx)
-	w.tap.Hook(func(kind Kind, _ string, perform func() error) error {
+	w.tap.Hook(func(kind Kind, sql string, perform func() error) error {
 		runtime.Gosched() // or a batch would be of one, on one core
 		s.mu.Lock()
 		after := s.hit
-		// Of these calls a crash leaves what it leaves of the call before.
-		leavesNothing := f.crashes && (kind == Connect || kind == Prepare || kind == Next)
-		if !after && (of == "" || of == kind) && !leavesNothing {
+		if !after && (of == "" || of == kind) && !slices.Contains(f.skips, kind) {
 			s.calls++
 			s.hit = s.calls == n
 		}
 		hit := s.hit
-		s.commit = s.commit || kind == Commit
+		s.begun = s.begun || kind == Begin
+		// A statement outside of any transaction commits by itself.
+		s.commit = s.commit || kind == Commit || !s.begun && strings.HasPrefix(sql, "UPDATE")
 		s.mu.Unlock()
 		if !hit {
 			return perform()
 		}
-		return s.fault.strike(s, after, perform)
+		err := s.fault.strike(s, after, perform)
+		if after && kind == Connect && err != nil {
+			s.leave() // nobody waits for a database that is gone
+		}
+		return err
 	})
 	return s
 }
@@ -108,10 +120,20 @@ func (w *world) struck(s *strike) bool {
 	return s.hit
 }
 
+// leave is the end of the caller's waiting.
+func (s *strike) leave() {
+	s.mu.Lock()
+	s.left = true
+	s.mu.Unlock()
+	s.cancel()
+}
+
+// committing reports whether a commit may have been begun, as far as the caller
+// can know.
 func (s *strike) committing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.commit
+	return s.commit || s.left
 }
 
 // wantFate holds an intent that met a fault to the contract of errors: nothing
@@ -124,8 +146,10 @@ func (w *world) wantFate(s *strike, err error, happened bool) {
 		w.Errorf("acknowledged, but it has not happened")
 	case err != nil && !unknown && happened:
 		w.Errorf("it has happened, but the error does not say that this may be: %v", err)
-	case unknown && !s.committing() && s.ctx.Err() == nil:
+	case unknown && !s.committing():
 		w.Errorf("of unknown fate before there was a commit: %v", err)
+	case err != nil && s.harmless:
+		w.Errorf("not tried again: %v", err)
 	}
 }
 
@@ -169,9 +193,15 @@ func (d deed) suffer(w *world, f fault) {
 			return
 		}
 		w := w.within("%s, call %d", d.name, n)
+		actor, observer := w.s, w.d.Store(w.name) // on another node, where there are several
+		w.s = observer
 		d.setUp(w)
+		w.s = actor
 		s := w.strike(f, "", n)
 		out, err := d.do(s.ctx, w)
+		w.tap.Hook(nil)
+		w.must(actor.Ready(w.ctx))
+		w.s = observer
 		if !w.struck(s) {
 			if n == 1 {
 				w.Fatalf("no call was seen")
@@ -253,8 +283,18 @@ func (w *world) sufferOnce(f fault, kind Kind, n int) (hit bool) {
 	return hit
 }
 
-func faultRules() []rule {
+func faultRules(again error) []rule {
 	var all []rule
+	faults := faults
+	if again != nil {
+		faults = append(slices.Clip(faults), fault{name: "the database asks for another try", skips: []Kind{Connect, Prepare, Next}, harmless: true,
+			strike: func(_ *strike, after bool, perform func() error) error {
+				if after {
+					return perform()
+				}
+				return again
+			}})
+	}
 	for _, f := range faults {
 		all = append(all,
 			rule{name: "fault: " + f.name + ", at every call of every intent", breaks: true, check: func(w *world) {
@@ -267,6 +307,11 @@ func faultRules() []rule {
 					d.suffer(w, f)
 				}
 			}},
+			rule{name: "fault: " + f.name + ", at every call of keeping", breaks: true, check: func(w *world) {
+				for _, d := range keepDeeds {
+					d.suffer(w, f)
+				}
+			}},
 			rule{name: "fault: " + f.name + ", at every call of a batch", breaks: true, check: func(w *world) { sufferTogether(w, f) }})
 	}
 	return append(all, faultStories...)
@@ -274,7 +319,7 @@ func faultRules() []rule {
 
 var faultStories = []rule{
 	{name: "fault: what was acknowledged is there after a crash", breaks: true, check: func(w *world) {
-		all := slices.Concat(deeds, clientDeeds)
+		all := slices.Concat(deeds, clientDeeds, keepDeeds)
 		worlds, want := make([]*world, len(all)), make([]snapshot, len(all))
 		for i, d := range all {
 			twin := w.within("%s, twin", d.name)
@@ -298,7 +343,7 @@ var faultStories = []rule{
 	{name: "fault: nothing is begun for a caller who has gone before", check: func(w *world) {
 		gone, cancel := context.WithCancel(w.ctx)
 		cancel()
-		for _, d := range slices.Concat(deeds, clientDeeds) {
+		for _, d := range slices.Concat(deeds, clientDeeds, keepDeeds) {
 			w := w.within("%s", d.name)
 			d.setUp(w)
 			before := w.seeAll()

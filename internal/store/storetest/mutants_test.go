@@ -126,7 +126,12 @@ var mutants = []mutant{
 
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	for _, m := range slices.Concat(mutants, clientMutants) {
+	testMutants(t, sqlite, slices.Concat(mutants, clientMutants, keepMutants))
+}
+
+// testMutants wants each to be caught on a kind of database.
+func testMutants(t *testing.T, on storetest.Backend, mutants []mutant) {
+	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			var applied atomic.Bool
@@ -140,8 +145,8 @@ func TestMutants(t *testing.T) {
 			if m.hook != nil {
 				tap.Hook(m.hook())
 			}
-			bad := storetest.Backend{New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
-				d := sqlite.New(t, func(c driver.Connector) driver.Connector { return tap.Connector(wrap(c)) })
+			bad := storetest.Backend{Again: on.Again, New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
+				d := on.New(t, func(c driver.Connector) driver.Connector { return tap.Connector(wrap(c)) })
 				return wrapped{d, m.wrap}
 			}}
 			broken := storetest.Broken(t, bad, m.caught)

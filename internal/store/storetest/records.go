@@ -51,7 +51,7 @@ func fullMACKey() store.MACKey {
 
 func fullSigningKey() store.SigningKey {
 	return store.SigningKey{
-		Purpose: "standard", Algorithm: "ES256", Number: 1, ID: "kid", Sealed: []byte{0, 1, 255}, CreatedAt: t0, ActiveAt: t0 + 1,
+		Purpose: "standard", Algorithm: "ES256", Number: 1, ID: "kid", Sealed: []byte{0, 1, 255}, CreatedAt: t0, ActiveAt: t0 + 1, RetiredAt: t0 + 2,
 	}
 }
 

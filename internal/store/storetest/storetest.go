@@ -20,6 +20,9 @@ type Backend struct {
 	// New makes an empty database that lives until t ends. Each of its
 	// connections passes through wrap.
 	New func(t testing.TB, wrap func(driver.Connector) driver.Connector) Database
+	// Again is how its driver says that it has undone a transaction and that another
+	// try may help; nil: it never does.
+	Again error
 }
 
 // Database is one database and the processes that use it.
@@ -53,17 +56,18 @@ type rule struct {
 	breaks bool
 }
 
-func rules() []rule {
+func (b Backend) rules() []rule {
 	return slices.Concat(birthRules, redeemRules(), anonymousRules(), rotateRules(), idleRules, endRules,
-		userRules, issuerRules, recordRules, raceRules, faultRules(),
+		userRules, issuerRules, recordRules, raceRules, faultRules(b.Again),
 		sessionRules, guessRules, linkRules, outboxRules, accountRules,
-		bearingRules, consentRules, requestRules, spendRules(), secretRules, registrationRules, noticeRules(), issuerClientRules)
+		bearingRules, consentRules, requestRules, spendRules(), secretRules, registrationRules, noticeRules(), issuerClientRules,
+		leaseRules, retirementRules, capRules, purgeRules())
 }
 
 // Run holds a backend to the contract.
 func Run(t *testing.T, b Backend) {
 	place := places(t, b)
-	for i, r := range rules() {
+	for i, r := range b.rules() {
 		t.Run(r.name, func(t *testing.T) {
 			if r.breaks {
 				t.Parallel()
@@ -80,7 +84,7 @@ func Broken(t testing.TB, b Backend, only string) []string {
 	place := places(t, b)
 	var broken []string
 	ran := false
-	for i, r := range rules() {
+	for i, r := range b.rules() {
 		if !strings.Contains(r.name, only) {
 			continue
 		}

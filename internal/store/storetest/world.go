@@ -279,7 +279,7 @@ type snapshot struct {
 	Consents      []store.Consent
 	Request       store.Request // the one named r
 	Notices       []store.Notice
-	Spent         bool // the assertion named j; see seeAll
+	Spent, Leased bool // the assertion named j, and the lease; see seeAll
 }
 
 // see reads everything; of the audit all but its numbers, which may have gaps.
@@ -298,7 +298,8 @@ func (w *world) see(grants ...store.GrantID) snapshot {
 		}
 		// What two processes tell of one millisecond has no order.
 		slices.SortFunc(events, func(a, b store.AuditEvent) int {
-			return cmp.Or(int(a.At-b.At), strings.Compare(string(a.Kind), string(b.Kind)))
+			return cmp.Or(int(a.At-b.At), strings.Compare(string(a.Kind), string(b.Kind)), slices.Compare(a.User[:], b.User[:]),
+				strings.Compare(a.ClientID, b.ClientID), strings.Compare(a.Reason, b.Reason))
 		})
 		if len(events) > 0 {
 			s.Audit[id] = events

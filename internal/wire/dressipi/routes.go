@@ -74,7 +74,7 @@ func (a *api) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	event := wire.EventOf(r)
-	event.Grant, event.Outcome = engine.GID(issued.Grant), issued.Outcome.String()
+	event.Grant, event.GrantType, event.Outcome = engine.GID(issued.Grant), string(req.GrantType), issued.Outcome.String()
 	w.Header().Set("Pragma", "no-cache")
 	return wire.WriteJSON(w, http.StatusOK, tokens{
 		AccessToken:  issued.AccessToken,

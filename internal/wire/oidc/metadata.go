@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // publicly lets anybody keep an answer for five minutes.
-const publicly = "public, max-age=300"
+var publicly = fmt.Sprintf("public, max-age=%d", int(engine.JWKSMaxAge.Seconds()))
 
 // metadata is OpenID Connect Discovery §3, RFC 8414 §2, and what later
 // specifications add to them.

@@ -32,7 +32,7 @@ func (a *api) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	event := wire.EventOf(r)
-	event.ClientID, event.Outcome = issued.Client.ID, issued.Outcome.String()
+	event.ClientID, event.GrantType, event.Outcome = issued.Client.ID, string(req.GrantType), issued.Outcome.String()
 	if issued.Grant != nil {
 		event.Grant = engine.GID(issued.Grant)
 	}

@@ -78,7 +78,7 @@ func (h *hosted) silentItem(r *http.Request, s *stage, params wire.Params) (*ite
 		return nil, err
 	}
 	event := wire.EventOf(r)
-	event.Grant, event.Outcome = engine.GID(issued.Grant), issued.Outcome.String()
+	event.Grant, event.GrantType, event.Outcome = engine.GID(issued.Grant), "session", issued.Outcome.String()
 	i := tokensItem(issued)
 	return &i, nil
 }

@@ -92,7 +92,7 @@ func (a *api) tokens(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	event := wire.EventOf(r)
-	event.Grant, event.Outcome = engine.GID(issued.Grant), issued.Outcome.String()
+	event.Grant, event.GrantType, event.Outcome = engine.GID(issued.Grant), string(req.GrantType), issued.Outcome.String()
 	return writeItem(w, http.StatusCreated, "tokens", tokensItem(issued))
 }
 

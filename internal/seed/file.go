@@ -1,13 +1,13 @@
-package dev
+// Package seed puts clients and users into a store where they are not there as they
+// should be: those of JSON files, and for dev those of the demo.
+package seed
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -16,55 +16,57 @@ import (
 	"github.com/tallystick/tallystick/internal/jose"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
-	"github.com/tallystick/tallystick/internal/seal"
-	"github.com/tallystick/tallystick/internal/store"
-	"github.com/tallystick/tallystick/internal/wire/oidc"
 )
 
-// seedFile is what --seed adds to the demo: clients of the standard face and users.
-type seedFile struct {
-	clients []seedClient
-	users   []seedUser
-	unknown []string // members that mean nothing here, with where they stand
+// File is what a file holds: clients of the standard face and users.
+type File struct {
+	Clients []Client
+	Users   []User
+	Unknown []string // members that mean nothing here, with where they stand
 }
 
-type seedClient struct {
+// Client is a client with its secret.
+type Client struct {
 	oauth.Client
 	secret string
 }
 
-type seedUser struct {
+// User is a user with his password.
+type User struct {
 	Email    string
 	Password string
 	Username string
 	claims   []byte
 }
 
-const maxSeed = 1 << 20
+const maxSize = 1 << 20
 
-// readSeed reads the whole file and joins everything that is wrong with it, so that
-// nothing is applied of a file that is not right.
-func readSeed(path string) (*seedFile, error) {
+// Read reads the whole file and joins everything that is wrong with it, so that
+// nothing is applied of a file that is not right. The error does not name the file.
+func Read(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("--seed %s: %s", path, plainPathError(err))
+		return nil, plain(err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSeed+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("--seed %s: %s", path, plainPathError(err))
+		return nil, plain(err)
 	}
-	if len(text) > maxSeed {
-		return nil, fmt.Errorf("--seed %s: want at most 1 MiB", path)
+	if len(text) > maxSize {
+		return nil, errors.New("want at most 1 MiB")
 	}
-	seed, err := parseSeed(text)
-	if err != nil {
-		return nil, fmt.Errorf("--seed %s: %w", path, err)
-	}
-	return seed, nil
+	return parse(text)
 }
 
-func parseSeed(text []byte) (*seedFile, error) {
+func plain(err error) error {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+func parse(text []byte) (*File, error) {
 	var raw struct {
 		Clients []json.RawMessage `json:"clients"`
 		Users   []json.RawMessage `json:"users"`
@@ -77,11 +79,11 @@ func parseSeed(text []byte) (*seedFile, error) {
 	if dec.More() {
 		return nil, errors.New("want one JSON object and nothing after it")
 	}
-	seed := new(seedFile)
+	file := new(File)
 	var errs []error
 	ids, names := map[string]bool{}, map[string]bool{}
 	for i, member := range raw.Clients {
-		c, unknown, err := parseSeedClient(member)
+		c, unknown, err := parseClient(member)
 		if err == nil && ids[c.ID] {
 			err = errors.New("there is another one of this client_id")
 		}
@@ -90,13 +92,13 @@ func parseSeed(text []byte) (*seedFile, error) {
 			continue
 		}
 		for _, name := range unknown {
-			seed.unknown = append(seed.unknown, fmt.Sprintf("clients[%d].%s", i, name))
+			file.Unknown = append(file.Unknown, fmt.Sprintf("clients[%d].%s", i, name))
 		}
 		ids[c.ID] = true
-		seed.clients = append(seed.clients, c)
+		file.Clients = append(file.Clients, c)
 	}
 	for i, member := range raw.Users {
-		u, err := parseSeedUser(member)
+		u, err := parseUser(member)
 		for _, name := range []string{engine.NormaliseIdentifier(u.Email), engine.NormaliseIdentifier(u.Username)} {
 			if err == nil && name != "" && names[name] {
 				err = fmt.Errorf("%s is another user's as well", name)
@@ -107,14 +109,14 @@ func parseSeed(text []byte) (*seedFile, error) {
 			errs = append(errs, fmt.Errorf("users[%d]: %w", i, err))
 			continue
 		}
-		seed.users = append(seed.users, u)
+		file.Users = append(file.Users, u)
 	}
-	return seed, errors.Join(errs...)
+	return file, errors.Join(errs...)
 }
 
-// parseSeedClient reads RFC 7591 metadata with an id, a secret and policy names. What
+// parseClient reads RFC 7591 metadata with an id, a secret and policy names. What
 // is left out gets the defaults that a client of its kind has.
-func parseSeedClient(text json.RawMessage) (c seedClient, unknown []string, err error) {
+func parseClient(text json.RawMessage) (c Client, unknown []string, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {
 		return c, nil, errors.New("want an object")
@@ -175,9 +177,9 @@ func knownMembers() []string {
 	return append(oauth.MemberNames(), "client_secret")
 }
 
-// parseSeedUser reads a user; what is not one of its own members is a standard claim
+// parseUser reads a user; what is not one of its own members is a standard claim
 // (OpenID Connect Core §5.1).
-func parseSeedUser(text json.RawMessage) (u seedUser, err error) {
+func parseUser(text json.RawMessage) (u User, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {
 		return u, errors.New("want an object")
@@ -205,67 +207,4 @@ func parseSeedUser(text json.RawMessage) (u seedUser, err error) {
 	}
 	u.claims, err = json.Marshal(members)
 	return u, err
-}
-
-// apply puts the file's clients and users into the store; what is there as the file
-// has it is left alone.
-func (f *seedFile) apply(ctx context.Context, master *seal.Master, s *seeder, log *slog.Logger) error {
-	for _, name := range f.unknown {
-		log.Warn("--seed: this member means nothing here and is ignored", "member", name)
-	}
-	for _, c := range f.clients {
-		if len(c.secret) > 0 && len(c.secret) < 32 {
-			log.Warn("--seed: this client_secret is short; 32 random characters cannot be guessed", "client", c.ID)
-		}
-		if have, found, err := s.store.Client(ctx, c.ID); err != nil {
-			return err
-		} else if found && have.Source == "dev" {
-			return fmt.Errorf("--seed: the client_id %q is one of the demo's own", c.ID)
-		}
-		s.client(store.Client{Face: oidc.Name, Source: "file", Client: c.Client})
-		if c.HasSecret() {
-			s.secret(c.ID, c.secret)
-		}
-	}
-	for _, u := range f.users {
-		s.seeded(ctx, master, u)
-	}
-	return s.err
-}
-
-// seeded makes a user of the file, or sets him right.
-func (s *seeder) seeded(ctx context.Context, master *seal.Master, u seedUser) {
-	if s.err != nil {
-		return
-	}
-	name := engine.NormaliseIdentifier(u.Email)
-	id := store.UserID(engine.UUIDBits([16]byte(master.Derive("seed user "+name, 16))))
-	have, found, err := s.store.User(ctx, id)
-	if err != nil {
-		s.err = err
-		return
-	}
-	hasher := password.New(password.Default(), 0)
-	want := store.User{
-		ID: id, Email: u.Email, EmailVerified: true, Claims: u.claims,
-		Identifiers:  []store.Identifier{{Kind: "email", Value: name}},
-		PasswordHash: have.PasswordHash, CredentialVersion: have.CredentialVersion, Attributes: have.Attributes,
-		KnownAddress: engine.Network("127.0.0.1"), CreatedAt: s.now, UpdatedAt: s.now,
-	}
-	if u.Username != "" {
-		want.Identifiers = append(want.Identifiers, store.Identifier{Kind: "username", Value: engine.NormaliseIdentifier(u.Username)})
-	}
-	if ok, err := hasher.Verify(ctx, have.PasswordHash, u.Password); !found || err != nil || !ok {
-		if want.PasswordHash, s.err = hasher.Hash(ctx, u.Password); s.err != nil {
-			return
-		}
-		want.CredentialVersion++
-	} else if have.DisabledAt == 0 && bytes.Equal(have.Claims, want.Claims) && slices.Equal(have.Identifiers, want.Identifiers) {
-		return
-	}
-	out, err := s.store.PutUser(ctx, want)
-	if err == nil && out != store.Done {
-		err = fmt.Errorf("the user %s cannot be made: the address or the user name is somebody else's", u.Email)
-	}
-	s.err = err
 }
