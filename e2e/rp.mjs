@@ -18,9 +18,15 @@ const newPerson = async (settings) => watch.add(await browser.newContext({ local
 const newPage = async (settings) => (await newPerson(settings)).newPage();
 
 const text = (page) => page.locator('main').innerText();
+// has waits for texts: until a step is through, the page shows the one before, which may have the same name.
 const has = async (page, ...wanted) => {
-  const all = await text(page);
-  for (const w of wanted) assert.ok(all.includes(w), `the page lacks “${w}”`);
+  for (const end = performance.now() + 10_000; ;) {
+    const all = await text(page);
+    const lacking = wanted.filter((w) => !all.includes(w));
+    if (!lacking.length) return;
+    assert.ok(performance.now() < end, `the page lacks “${lacking.join('”, “')}”`);
+    await page.waitForTimeout(50);
+  }
 };
 const checks = async (page) => ({ held: await page.locator('.checks .held').count(), broken: await page.locator('.checks .broken').count() });
 
