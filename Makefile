@@ -31,7 +31,7 @@ fmt: ## fail on a file that gofmt would change
 
 vet:
 	go vet ./...
-	go vet -tags e2e ./e2e
+	go vet -tags scale,e2e ./...
 
 arch: ## who may import whom
 	go test ./internal/arch
@@ -39,11 +39,11 @@ arch: ## who may import whom
 tidy: ## fail if go.mod or go.sum is not what the imports ask for
 	go mod tidy -diff
 
-unit: ## go test, without the race detector
+unit: ## go test, in two minutes: without the race detector, and without what has the tag scale
 	go test ./...
 
-race: ## go test -race
-	CGO_ENABLED=1 go test -race ./...
+race: ## go test -race, with the tag scale: PostgreSQL held to the store's contract, the model, torture in short
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 e2e: e2e/node_modules/.package-lock.json ## other people's clients and a real browser against a running server
 	go test -tags e2e -count=1 -v ./e2e
@@ -67,11 +67,10 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 bench: ## benchmarks; BENCH=pattern COUNT=n
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./internal/...
 
-# The long tests of one database against two, and of real processes, have a tag, so
-# that the rest can be run alone.
-scale model mutants torture: export GOFLAGS := -tags=scale
+# What takes its time has a tag, so that the rest can be run alone and often.
+race scale model mutants torture: export GOFLAGS := -tags=scale
 
-scale: ## storetest on PostgreSQL, the model against both databases, the short forms of torture
+scale: ## only what has the tag scale, without the race detector
 	go test -count=1 ./internal/store/storetest ./internal/model ./internal/torture
 
 model: ## every state of the model, and a minute of random steps on each database
