@@ -8,9 +8,10 @@ import (
 
 	"github.com/tallystick/tallystick/internal/jose"
 	"github.com/tallystick/tallystick/internal/testkit"
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
-// The exchange through the HTTP handler, with SQLite and its durable commit.
+// The exchange through the HTTP handler, on both databases with durable commits.
 // Parallel is the case that the budget speaks of: commits are shared. cpu-µs/op
 // is user and system time of the whole process, the sender of the requests
 // included; bare-µs/op is the CPU of the signatures alone, measured in the same
@@ -26,8 +27,8 @@ func BenchmarkRetryES256Parallel(b *testing.B)   { benchmark(b, dressipiRetry, i
 func BenchmarkRedeemES256(b *testing.B)          { benchmark(b, dressipiRedeem, 1) }
 func BenchmarkRedeemES256Parallel(b *testing.B)  { benchmark(b, dressipiRedeem, inFlight) }
 func BenchmarkRedeemRS256Parallel(b *testing.B)  { benchmark(b, userdocksRedeem, inFlight) }
-func BenchmarkAuthorizeAnonymous(b *testing.B)   { benchmark(b, dressipiAuthorize, 1) }
-func BenchmarkJunkRefreshToken(b *testing.B)     { benchmark(b, junk, 1) }
+func BenchmarkAuthorizeAnonymous(b *testing.B)   { measure(b, testkit.NewWorld(b), dressipiAuthorize, 1) }
+func BenchmarkJunkRefreshToken(b *testing.B)     { measure(b, testkit.NewWorld(b), junk, 1) }
 
 // load is a kind of request: how many signatures by which algorithm it costs,
 // and a maker of senders, one for each goroutine.
@@ -85,8 +86,28 @@ var (
 	}, 201}
 )
 
+// benchmark measures a load on a database of each kind.
 func benchmark(b *testing.B, l load, parallel int) {
-	w := testkit.NewWorld(b)
+	b.Run("SQLite", func(b *testing.B) { measure(b, testkit.NewWorld(b), l, parallel) })
+	pg, err := postgres.Start(true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := pg.Stop(); err != nil {
+			b.Error(err)
+		}
+	}()
+	b.Run("PostgreSQL", func(b *testing.B) {
+		address, err := pg.NewDatabase(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		measure(b, testkit.NewWorld(b, testkit.OnPostgreSQL(address)), l, parallel)
+	})
+}
+
+func measure(b *testing.B, w *testkit.World, l load, parallel int) {
 	goroutines := 1
 	if parallel > 1 {
 		goroutines = parallel * runtime.GOMAXPROCS(0)

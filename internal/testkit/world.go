@@ -122,6 +122,11 @@ func OtherTenantOf(w *World) Option {
 	return func(c *server.Config) { c.Database, c.Master, c.Tenant = w.Path, w.Master, "other" }
 }
 
+// OnPostgreSQL makes the world in an empty database there.
+func OnPostgreSQL(address string) Option {
+	return func(c *server.Config) { c.Database = address }
+}
+
 // NoLog throws lines away.
 func NoLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -138,7 +143,7 @@ func NewWorld(t testing.TB, options ...Option) *World {
 	for _, o := range options {
 		o(&c)
 	}
-	fresh := c.Tenant != "" // it shares somebody else's database, and has no part in the copy
+	fresh := c.Tenant != "" || strings.HasPrefix(c.Database, "postgres:") // no copy is made there
 	if !fresh {
 		if err := os.WriteFile(c.Database, first.database, 0o600); err != nil {
 			t.Fatal(err)
