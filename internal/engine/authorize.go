@@ -283,7 +283,7 @@ func (e *Engine) Authorize(ctx context.Context, a *Authorization, s *Session, ag
 	}
 	birth := store.Birth{
 		Grant: *g, Session: s.ID, CredentialVersion: s.User.CredentialVersion, Consent: v.consent, Agreed: agreed,
-		Request: a.Pushed, Most: mostGrants, Now: g.CreatedAt, Trace: trace,
+		Request: a.Pushed, ClientMayGo: a.client.Source == store.SelfRegistered, Most: mostGrants, Now: g.CreatedAt, Trace: trace,
 	}
 	if agreed {
 		if birth.Consent, err = e.agreement(ctx, a, v, s, g.CreatedAt); err != nil {

@@ -49,7 +49,7 @@ func (c *clientCache) fresh(ctx context.Context) (int64, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byID == nil || version > c.version {
+	if c.byID == nil || version != c.version { // less: the database has lost commits
 		c.byID, c.origins, c.version = make(map[string]*store.Client), make(map[oauth.Face][]string), version
 	}
 	c.checked = now
@@ -140,6 +140,13 @@ func (e *Engine) Client(ctx context.Context, face oauth.Face, id string) (*oauth
 		return nil, err
 	}
 	return &c.Client, nil
+}
+
+// Vouched reports whether somebody has vouched for a client: it has not registered
+// itself (RFC 7591 §5). Refusal: invalid_client.
+func (e *Engine) Vouched(ctx context.Context, face oauth.Face, id string) (bool, error) {
+	c, err := e.client(ctx, face, id)
+	return err == nil && c.Source != store.SelfRegistered, err
 }
 
 const unknownClient = "The client is not known here. Check client_id."

@@ -51,6 +51,8 @@ type Config struct {
 	Fetch Fetcher
 	// Registration is who may register a client; the zero value is nobody.
 	Registration Registration
+	// SendsMail: this node sends what is in the outbox.
+	SendsMail bool
 	// Resources may be asked for by every client, beside its own (RFC 8707).
 	Resources []string
 	// LoopbackResources lets clients ask for any resource on this machine.
@@ -97,6 +99,7 @@ type Engine struct {
 	policy  issuerPolicy
 	faces   []oauth.Face
 	keeping Keeping
+	mails   bool                   // see Config.SendsMail
 	node    [16]byte               // random: who holds a lease
 	laps    map[store.Table][]byte // where the purge goes on; Keep alone touches it
 
@@ -137,7 +140,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if e.rand == nil {
 		e.rand = rand.Reader
 	}
-	e.faces, e.keeping, e.laps = c.Faces, c.Keeping, make(map[store.Table][]byte)
+	e.mails, e.faces, e.keeping, e.laps = c.SendsMail, c.Faces, c.Keeping, make(map[store.Table][]byte)
 	e.keeping.KeyRotation = cmp.Or(e.keeping.KeyRotation, defaultKeyRotation)
 	e.keeping.Audit = cmp.Or(e.keeping.Audit, defaultAudit)
 	if e.node, err = e.newID(); err != nil {
@@ -158,7 +161,12 @@ func (e *Engine) Issuer() string { return e.issuer }
 func (e *Engine) Now() time.Time { return e.now() }
 
 // Ready reports why the engine cannot exchange anything now; nil if it can.
-func (e *Engine) Ready(ctx context.Context) error { return e.store.Ready(ctx) }
+func (e *Engine) Ready(ctx context.Context) error {
+	if err := e.store.Ready(ctx); err != nil {
+		return err
+	}
+	return e.keys.fresh(ctx)
+}
 
 // fault turns an error of the store or the machine into an answer: nothing
 // happened, try again. A request that was given up is not the store's fault.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tallystick/tallystick/internal/jose"
-	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/store"
 )
 
@@ -14,6 +13,9 @@ import (
 type Keeping struct {
 	KeyRotation time.Duration // how long a signing key signs; below 0 = for ever; default 90 days
 	Audit       time.Duration // how long the audit is kept; below 0 = for ever; default 400 days
+	// Settled reports whether the clock has run evenly for long enough to delete by it;
+	// nil = always.
+	Settled func() bool
 }
 
 const (
@@ -33,13 +35,16 @@ const (
 	// deadFor is how long the rows of what has ended stay: for late replays to be told
 	// from junk, and clocks that differ.
 	deadFor = 24 * time.Hour
-	// toldFor is how long mails, notices and registrations that came to nothing stay.
+	// toldFor is how long mails and notices stay after their birth, which are given up
+	// earlier, and registrations that nobody has confirmed: the last link ends earlier.
 	toldFor = 7 * 24 * time.Hour
+	// unusedFor is how long a client that registered itself may wait for its first user.
+	unusedFor = 30 * 24 * time.Hour
 
 	purgeBatch = 200 // rows that are looked at in one transaction
 	// purgeRows bounds one round of a table, so that a lap through a large one is made
 	// in several and the exchange never waits for more than a batch.
-	purgeRows = 20_000
+	purgeRows = 100_000
 
 	// mostGrants is how many living grants a user may have of one client.
 	mostGrants = 200
@@ -73,15 +78,20 @@ func (e *Engine) Keep(ctx context.Context, lease time.Duration) error {
 	if out != store.Done {
 		return nil
 	}
-	return errors.Join(e.rotateKeys(ctx), e.purge(ctx))
-}
-
-// purge goes on with the lap through each table.
-func (e *Engine) purge(ctx context.Context) error {
 	longest, err := e.longestToken(ctx)
 	if err != nil {
 		return err
 	}
+	err = e.rotateKeys(ctx, longest)
+	if e.keeping.Settled == nil || e.keeping.Settled() {
+		err = errors.Join(err, e.purge(ctx, longest))
+	}
+	return err
+}
+
+// purge goes on with the lap through each table, and deletes what store.Purge says
+// of it so long after its end.
+func (e *Engine) purge(ctx context.Context, longest time.Duration) error {
 	now := e.now()
 	before := map[store.Table]time.Time{
 		// An access token is good as long as its grant has a row.
@@ -93,6 +103,7 @@ func (e *Engine) purge(ctx context.Context) error {
 		store.TableMails:         now.Add(-toldFor),
 		store.TableNotices:       now.Add(-toldFor),
 		store.TableRegistrations: now.Add(-toldFor),
+		store.TableClients:       now.Add(-unusedFor),
 	}
 	if e.keeping.Audit > 0 {
 		before[store.TableAudit] = now.Add(-e.keeping.Audit)
@@ -100,15 +111,15 @@ func (e *Engine) purge(ctx context.Context) error {
 	var errs []error
 	for _, table := range store.Tables {
 		if end, ok := before[table]; ok {
-			errs = append(errs, e.purgeTable(ctx, table, end))
+			errs = append(errs, e.purgeTable(ctx, table, end, now))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (e *Engine) purgeTable(ctx context.Context, table store.Table, before time.Time) error {
+func (e *Engine) purgeTable(ctx context.Context, table store.Table, before, now time.Time) error {
 	for range purgeRows / purgeBatch {
-		out, err := e.store.Purge(ctx, store.Purge{Table: table, Cursor: e.laps[table], Limit: purgeBatch, Before: millis(before)})
+		out, err := e.store.Purge(ctx, store.Purge{Table: table, Cursor: e.laps[table], Limit: purgeBatch, Before: millis(before), Now: millis(now)})
 		if err != nil {
 			return fault("purge "+string(table), err)
 		}
@@ -137,19 +148,16 @@ func (e *Engine) longestToken(ctx context.Context) (time.Duration, error) {
 // rotateKeys adds a successor to each standard key whose time to sign is over, and
 // says of each that has one when it will count no more. A face's own key rotates
 // only on purpose.
-func (e *Engine) rotateKeys(ctx context.Context) error {
+func (e *Engine) rotateKeys(ctx context.Context, longest time.Duration) error {
 	if _, err := e.keys.reload(ctx); err != nil {
 		return fault("reload keys", err)
 	}
-	longest, err := e.longestToken(ctx)
-	if err != nil {
-		return err
-	}
 	now, changed := e.now(), false
 	for _, spec := range e.keys.lines() {
-		newest := e.keys.current.Load().line(spec)
-		if e.keeping.KeyRotation > 0 && now.Sub(time.UnixMilli(newest.ActiveAt)) >= e.keeping.KeyRotation-KeyLead {
-			if err := e.keys.addSigningKey(ctx, spec, newest.Number+1, now.Add(KeyLead)); err != nil {
+		set := e.keys.current.Load()
+		newest := set.soon(spec, now)
+		if newest == nil || e.keeping.KeyRotation > 0 && now.Sub(time.UnixMilli(newest.ActiveAt)) >= e.keeping.KeyRotation-KeyLead {
+			if err := e.keys.addSigningKey(ctx, spec, set.line(spec).Number+1, now.Add(KeyLead)); err != nil {
 				return fault("add signing key", err)
 			}
 			changed = true
@@ -197,11 +205,11 @@ func (e *Engine) RotateSigningKeys(ctx context.Context) (ids []string, err error
 	}
 	now := e.now()
 	for _, spec := range e.keys.lines() {
-		newest := e.keys.current.Load().line(spec)
-		if newest.ActiveAt > millis(now) {
+		set := e.keys.current.Load()
+		if newest := set.soon(spec, now); newest != nil && newest.ActiveAt > millis(now) && newest.ActiveAt <= millis(now.Add(KeyLead)) {
 			continue // one is on its way
 		}
-		if err := e.keys.addSigningKey(ctx, spec, newest.Number+1, now.Add(KeyLead)); err != nil {
+		if err := e.keys.addSigningKey(ctx, spec, set.line(spec).Number+1, now.Add(KeyLead)); err != nil {
 			return ids, fault("add signing key", err)
 		}
 	}
@@ -209,7 +217,9 @@ func (e *Engine) RotateSigningKeys(ctx context.Context) (ids []string, err error
 		return nil, fault("reload keys", err)
 	}
 	for _, spec := range e.keys.lines() {
-		ids = append(ids, e.keys.current.Load().line(spec).ID)
+		if newest := e.keys.current.Load().soon(spec, now); newest != nil {
+			ids = append(ids, newest.ID)
+		}
 	}
 	return ids, nil
 }
@@ -223,28 +233,44 @@ func (e *Engine) RevokeSigningKey(ctx context.Context, id string) error {
 	if err := e.keys.replace(ctx, now); err != nil {
 		return fault("reload keys", err)
 	}
-	set := e.keys.current.Load()
-	for _, k := range set.signing {
-		if k.ID != id {
-			continue
+	revoked, err := e.keys.byID(id)
+	if err != nil {
+		return err
+	}
+	if err := e.replaceSigner(ctx, revoked, now); err != nil {
+		return err
+	}
+	// At the beginning of time: a clock that is set back must not bring it back.
+	if _, err := e.store.RetireSigningKey(ctx, id, revokedAt); err != nil {
+		return fault("retire signing key", err)
+	}
+	if err := e.keys.replace(ctx, now); err != nil {
+		return fault("reload keys", err)
+	}
+	return nil
+}
+
+// revokedAt is when a key was retired that was revoked.
+const revokedAt = 1
+
+// replaceSigner gives a key that signs a successor which signs now. The one that is
+// to come, if there is one, was published for nothing: it has not been waited for.
+// A key of its own is no less known.
+func (e *Engine) replaceSigner(ctx context.Context, revoked *signingKey, now time.Time) error {
+	spec := KeySpec{Purpose: revoked.Purpose, Alg: jose.Alg(revoked.Algorithm)}
+	for range 4 { // another node may add a key of that number at this moment
+		set := e.keys.current.Load()
+		if signs := set.signingAt(spec, now); signs == nil || signs.ID != revoked.ID {
+			return nil
 		}
-		spec := KeySpec{Purpose: k.Purpose, Alg: jose.Alg(k.Algorithm)}
-		if signs := set.signingAt(spec, now); signs != nil && signs.ID == id {
-			// The one that is to come, if there is one, was published for nothing: it has
-			// not been waited for. A key of its own is no less known.
-			if err := e.keys.addSigningKey(ctx, spec, set.line(spec).Number+1, now); err != nil {
-				return fault("add signing key", err)
-			}
-		}
-		if _, err := e.store.RetireSigningKey(ctx, id, millis(now)); err != nil {
-			return fault("retire signing key", err)
+		if err := e.keys.addSigningKey(ctx, spec, set.line(spec).Number+1, now); err != nil {
+			return fault("add signing key", err)
 		}
 		if err := e.keys.replace(ctx, now); err != nil {
 			return fault("reload keys", err)
 		}
-		return nil
 	}
-	return oauth.Refuse(oauth.InvalidRequest, "signing key unknown", "There is no such key.")
+	return fault("add signing key", errors.New("too many keys at once"))
 }
 
 // KeyState is what may be told of a signing key.

@@ -278,6 +278,102 @@ func TestPurge(t *testing.T) {
 	}
 }
 
+// A client that registered itself and that nobody has used goes after thirty days: its
+// token is refused like one that there never was, and other nodes forget it. One that
+// somebody has used stays.
+func TestUnusedClientsArePurged(t *testing.T) {
+	w := testkit.NewWorld(t)
+	ctx := t.Context()
+	register := func() *engine.Registered {
+		t.Helper()
+		c, err := w.Engine.RegisterClient(ctx, oidc.Name, oauth.Client{RedirectURIs: []string{testkit.WebCallback}}, "", from("192.0.2.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	unused, used := register(), register()
+	session := signInAs(t, w, nil)
+	if _, err := w.Engine.Authorize(ctx, asking(t, w, used.Client.ID, testkit.WebCallback, "openid"), session, true, from("")); err != nil {
+		t.Fatal(err)
+	}
+	begun := asking(t, w, unused.Client.ID, testkit.WebCallback, "openid")
+	e, other := node(t, w, engine.Keeping{}), node(t, w, engine.Keeping{})
+	keep := func() {
+		t.Helper()
+		if err := e.Keep(ctx, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Clock.Advance(30 * 24 * time.Hour)
+	keep()
+	for _, c := range []*engine.Registered{unused, used} {
+		if _, err := other.Client(ctx, oidc.Name, c.Client.ID); err != nil {
+			t.Errorf("after thirty days: %v", err)
+		}
+	}
+	w.Clock.Advance(time.Millisecond)
+	keep()
+	// What this node knows of it is less than a second old.
+	session = signInAs(t, w, session)
+	if _, err := w.Engine.Authorize(ctx, begun, session, true, from("")); code(err) != oauth.AccessDenied {
+		t.Errorf("a birth that has begun before: %v", err)
+	}
+	w.Clock.Advance(time.Second)
+	if _, err := other.Client(ctx, oidc.Name, unused.Client.ID); code(err) != oauth.InvalidClient {
+		t.Errorf("at another node: %v", err)
+	}
+	_, gone := other.RegisteredClient(ctx, oidc.Name, unused.Client.ID, unused.AccessToken)
+	_, never := other.RegisteredClient(ctx, oidc.Name, "nobody", unused.AccessToken)
+	if code(gone) != oauth.InvalidToken || oauth.AsError(gone).Description != oauth.AsError(never).Description {
+		t.Errorf("its registration: %v; of one that there never was: %v", gone, never)
+	}
+	if _, err := other.Client(ctx, oidc.Name, used.Client.ID); err != nil {
+		t.Errorf("one that was used: %v", err)
+	}
+	if _, err := other.RegisteredClient(ctx, oidc.Name, used.Client.ID, used.AccessToken); err != nil {
+		t.Errorf("the registration of one that was used: %v", err)
+	}
+}
+
+// Of nodes that start together for the first time one makes the keys, and the others'
+// clocks may be behind it.
+func TestFirstStartBesideAClockAhead(t *testing.T) {
+	w := testkit.NewWorld(t)
+	ctx := t.Context()
+	behind, err := engine.New(ctx, engine.Config{
+		Store: w.Store, Master: w.Master, Issuer: testkit.Issuer, Now: func() time.Time { return w.Clock.Now().Add(-time.Second) },
+		Keys: oidc.SigningKeys, Faces: []oauth.Face{oidc.Name},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := behind.Token(ctx, &engine.TokenRequest{
+		Face: oidc.Name, GrantType: oauth.ClientCredentials, Shape: plainShape{},
+		Credentials: engine.Credentials{ClientID: testkit.Service, Method: oauth.AuthSecretBasic, Secret: testkit.ServiceSecret},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Engine.VerifyToken(engine.Standard, out.AccessToken); err != nil {
+		t.Error(err)
+	}
+	if _, err := behind.NewInitialToken(time.Hour); err != nil {
+		t.Error(err)
+	}
+	// A key that is added later is not used before its time.
+	first := signing(t, behind)
+	if _, err := w.Engine.RotateSigningKeys(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := behind.SigningKeys(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if signing(t, behind) != first {
+		t.Error("a key signs before it is active")
+	}
+}
+
 // Of two nodes one has the lease; when it dies the other goes on.
 func TestLeaseGoesOn(t *testing.T) {
 	w := testkit.NewWorld(t)

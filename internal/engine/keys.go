@@ -44,8 +44,10 @@ type keyring struct {
 
 	current atomic.Pointer[keyset]
 
-	mu       sync.Mutex
-	reloaded time.Time
+	mu     sync.Mutex
+	looked time.Time    // when the store was asked last
+	failed error        // what came of that
+	loaded atomic.Int64 // when it answered last, in ms
 }
 
 // keyset is what was in the store at one moment. It never changes.
@@ -162,6 +164,8 @@ func (k *keyring) addMACKey(ctx context.Context, number uint16, active time.Time
 	return err
 }
 
+// addSigningKey adds a key to a line, unless another node has just added one of that
+// number.
 func (k *keyring) addSigningKey(ctx context.Context, spec KeySpec, number int, active time.Time) error {
 	key, err := jose.Generate(spec.Alg)
 	if err != nil {
@@ -192,14 +196,36 @@ func (s *keyset) line(spec KeySpec) *signingKey {
 	return nil
 }
 
-// signingAt is the spec's newest key that is active.
-func (s *keyset) signingAt(spec KeySpec, now time.Time) *signingKey {
-	for i := len(s.signing) - 1; i >= 0; i-- {
-		if k := &s.signing[i]; k.of(spec) && k.ActiveAt <= millis(now) && k.counts(now) {
-			return k
+// soon is the spec's newest key that signs, or will within KeyLead; nil if none
+// counts. One of a later time was made by a clock that was wrong.
+func (s *keyset) soon(spec KeySpec, now time.Time) *signingKey {
+	return s.signingAt(spec, now.Add(KeyLead))
+}
+
+// byID finds a signing key. Refusal: invalid_request (unknown key).
+func (k *keyring) byID(id string) (*signingKey, error) {
+	set := k.current.Load()
+	for i := range set.signing {
+		if set.signing[i].ID == id {
+			return &set.signing[i], nil
 		}
 	}
-	return nil
+	return nil, oauth.Refuse(oauth.InvalidRequest, "signing key unknown", "There is no such key.")
+}
+
+// signingAt is the spec's newest key that is active. If none is, by a clock that is
+// behind or was set back, the first that counts is: see ringAt.
+func (s *keyset) signingAt(spec KeySpec, now time.Time) (signs *signingKey) {
+	for i := len(s.signing) - 1; i >= 0; i-- {
+		k := &s.signing[i]
+		if !k.of(spec) || !k.counts(now) {
+			continue
+		}
+		if signs = k; k.ActiveAt <= millis(now) {
+			break
+		}
+	}
+	return signs
 }
 
 func (k *signingKey) of(spec KeySpec) bool {
@@ -220,21 +246,20 @@ func (k *keyring) lines() (specs []KeySpec) {
 }
 
 // ringAt makes the ring whose active key is the newest one that is active, and
-// notes when that will be another.
+// notes when that will be another. The first key of all is active from the start: of
+// nodes that start together for the first time one has added it, and each knows the
+// database's time only as well as its first look at it allows.
 func (s *keyset) ringAt(issuer tally.Issuer, now time.Time) *tally.Ring {
 	keys := make(map[uint16]tally.Material, len(s.mac))
-	active, found := uint16(0), false
+	active := uint16(0)
 	s.nextRing = now.AddDate(100, 0, 0)
-	for _, m := range s.mac {
+	for i, m := range s.mac {
 		keys[m.Number] = m.material
-		if m.ActiveAt <= millis(now) {
-			active, found = m.Number, true
+		if m.ActiveAt <= millis(now) || i == 0 {
+			active = m.Number
 		} else if at := time.UnixMilli(m.ActiveAt); at.Before(s.nextRing) {
 			s.nextRing = at
 		}
-	}
-	if !found {
-		return nil
 	}
 	return tally.NewRing(issuer, keys, active)
 }
@@ -251,17 +276,33 @@ func (k *keyring) ring(now time.Time) *tally.Ring {
 	return k.current.Load().ring
 }
 
-// reload brings in what other nodes have added, at most once a second: a
-// stranger can name any key number. It reports whether it looked.
+// reload brings in what other nodes have added, at most once a second: a stranger
+// can name any key number. It reports whether it looked. Until the store is asked
+// again its failure is everybody's answer: nobody knows which keys there are.
 func (k *keyring) reload(ctx context.Context) (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	if since := now.Sub(k.reloaded); since >= 0 && since < time.Second {
-		return false, nil
+	if since := now.Sub(k.looked); since >= 0 && since < time.Second {
+		return false, k.failed
 	}
-	k.reloaded = now
-	return true, k.replace(ctx, now)
+	// Others wait for the answer, so it does not end with who happened to ask.
+	k.looked, k.failed = now, k.replace(context.WithoutCancel(ctx), now)
+	return true, k.failed
+}
+
+// keysKnown is for how long a node that could not look may say that it knows the
+// keys: well below KeyLead.
+const keysKnown = time.Minute
+
+// fresh looks at the keys if that was long ago. A node that was cut off while they
+// rotated would serve a JWK Set without the one that the others sign with.
+func (k *keyring) fresh(ctx context.Context) error {
+	if age := k.now().Sub(time.UnixMilli(k.loaded.Load())); age >= 0 && age < keysKnown {
+		return nil
+	}
+	_, err := k.reload(ctx)
+	return err
 }
 
 // replace takes the keys that are in the store now.
@@ -270,10 +311,12 @@ func (k *keyring) replace(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if set.ring = set.ringAt(k.issuer(), now); set.ring == nil {
-		return errors.New("no MAC key is active yet: is the clock right?")
+	if len(set.mac) == 0 {
+		return errors.New("there is no MAC key")
 	}
+	set.ring = set.ringAt(k.issuer(), now)
 	k.current.Store(set)
+	k.loaded.Store(millis(now))
 	return nil
 }
 
@@ -302,12 +345,9 @@ func (e *Engine) verify(ctx context.Context, kind tally.Kind, s string) (tally.T
 	if !errors.Is(err, tally.ErrKey) {
 		return t, err
 	}
-	looked, err := e.keys.reload(ctx)
-	if err != nil {
+	// Also if it was somebody else who looked, just now.
+	if _, err := e.keys.reload(ctx); err != nil {
 		return t, fault("reload MAC keys", err)
-	}
-	if !looked {
-		return t, tally.ErrKey
 	}
 	return e.keys.ring(e.now()).Verify(kind, s)
 }

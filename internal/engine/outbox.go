@@ -15,8 +15,9 @@ type Mail struct {
 	Template  store.Purpose // confirm, reset, taken
 	Recipient string
 	Language  string
+	Face      oauth.Face // of the client; "" where there is none
 	ClientID  string
-	Client    string // name; "" = none
+	Client    string // name; "" = none that somebody has vouched for
 	Link      string // the artefact that goes into the link; "" for taken
 	Lifetime  time.Duration
 }
@@ -110,15 +111,20 @@ func (e *Engine) deliver(ctx context.Context, m store.Mail, send func(context.Co
 			return fault("mint link", err)
 		}
 	}
+	client, _, err := e.store.Client(ctx, m.ClientID)
+	if err != nil {
+		return fault("client", err)
+	}
+	// Whoever registers a client himself does not write to others in our name.
+	if letter.Face = client.Face; client.Source != store.SelfRegistered {
+		letter.Client = client.Name
+	}
 	out, err := e.store.AttemptMail(ctx, attempt)
 	if err != nil {
 		return fault("attempt mail", err)
 	}
 	if out != store.Done {
 		return nil // another worker has it
-	}
-	if c, _, err := e.store.Client(ctx, m.ClientID); err == nil {
-		letter.Client = c.Name
 	}
 	failure := send(ctx, letter)
 	finish := store.FinishMail{Mail: m.ID, Now: millis(e.now())}

@@ -8,13 +8,11 @@ import (
 	"io"
 	"net/mail"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/store"
-	"github.com/tallystick/tallystick/internal/tally"
 )
 
 // RegisterRequest asks for an account.
@@ -157,127 +155,6 @@ func CheckNewPassword(word, email string) error {
 	return nil
 }
 
-// ConfirmEmail spends the link of a confirmation mail.
-func (e *Engine) ConfirmEmail(ctx context.Context, face oauth.Face, clientID, link string, trace Trace) (*ResourceOwner, error) {
-	id, err := e.useLink(ctx, face, clientID, link, store.UseLink{Purpose: store.PurposeConfirm, Trace: trace})
-	if err != nil {
-		return nil, err
-	}
-	return e.ownerOf(ctx, id)
-}
-
-// ForgotPassword puts a mail into the outbox if there is an account of this
-// address. The answer is the same if there is none.
-func (e *Engine) ForgotPassword(ctx context.Context, face oauth.Face, clientID, email, language string, trace Trace) error {
-	client, err := e.client(ctx, face, clientID)
-	if err != nil {
-		return err
-	}
-	if err := CheckEmail(email); err != nil {
-		return err
-	}
-	var id store.MailID
-	if _, err := io.ReadFull(e.rand, id[:]); err != nil {
-		return fault("randomness", err)
-	}
-	now := millis(e.now())
-	if _, err = e.store.RequestMail(ctx, store.RequestMail{
-		Mail: store.Mail{ID: id, Template: store.PurposeReset, Recipient: NormaliseIdentifier(email), Address: addressOf(email), Language: language, ClientID: client.ID,
-			CreatedAt: now, NextAttemptAt: now},
-		PerHour: mailsPerHour, Now: now,
-	}); err != nil {
-		return fault("request mail", err)
-	}
-	e.wake(e.mail)
-	return nil
-}
-
-// ResetPassword spends the link of a reset mail for a new password. It ends the
-// user's sessions and grants.
-func (e *Engine) ResetPassword(ctx context.Context, face oauth.Face, clientID, link, word string, trace Trace) error {
-	// Looked at before the hash is spent: junk must not keep the hashers busy.
-	user, err := e.linkOpen(ctx, face, clientID, link, store.PurposeReset)
-	if err != nil {
-		return err
-	}
-	if user == nil {
-		return refuseLink("not open")
-	}
-	if err := CheckNewPassword(word, user.Email); err != nil {
-		return err
-	}
-	hash, err := e.hasher.Hash(ctx, word)
-	if err != nil {
-		return passwordError(err)
-	}
-	_, err = e.useLink(ctx, face, clientID, link, store.UseLink{Purpose: store.PurposeReset, PasswordHash: hash, Trace: trace})
-	return err
-}
-
-func refuseLink(reason string) *oauth.Error {
-	return oauth.Refuse(oauth.InvalidGrant, "link: "+reason, "The link is not valid: it is unknown, expired or already used. Please ask for a new one.")
-}
-
-func (e *Engine) useLink(ctx context.Context, face oauth.Face, clientID, link string, use store.UseLink) (store.UserID, error) {
-	client, err := e.client(ctx, face, clientID)
-	if err != nil {
-		return store.UserID{}, err
-	}
-	t, err := e.verify(ctx, tally.MailLink, link)
-	if err != nil {
-		return store.UserID{}, artefactError(err, link, refuseLink)
-	}
-	use.Link, use.ClientID, use.Now = store.LinkID(e.grantID(t.Secret)), client.ID, millis(e.now())
-	out, err := e.store.UseLink(ctx, use)
-	if err != nil {
-		return store.UserID{}, fault("use link", err)
-	}
-	if out.Outcome != store.Done {
-		return store.UserID{}, refuseLink(out.Outcome.String())
-	}
-	return out.User, nil
-}
-
-// LinkOpen reports whether a link could be spent now; a page asks before it
-// shows a form. It changes nothing: whatever scans mails follows links.
-func (e *Engine) LinkOpen(ctx context.Context, face oauth.Face, clientID, link string, purpose store.Purpose) (bool, error) {
-	user, err := e.linkOpen(ctx, face, clientID, link, purpose)
-	return user != nil, err
-}
-
-// linkOpen finds the user of a link that could be spent now; nil if it could not.
-func (e *Engine) linkOpen(ctx context.Context, face oauth.Face, clientID, link string, purpose store.Purpose) (*User, error) {
-	client, err := e.client(ctx, face, clientID)
-	if err != nil {
-		return nil, err
-	}
-	t, err := e.verify(ctx, tally.MailLink, link)
-	if err != nil {
-		return nil, unlessJunk(err)
-	}
-	l, found, err := e.store.Link(ctx, store.LinkID(e.grantID(t.Secret)))
-	if err != nil {
-		return nil, fault("link", err)
-	}
-	if !found || l.Purpose != purpose || l.ClientID != client.ID || l.UsedAt != 0 || l.ExpiresAt <= millis(e.now()) {
-		return nil, nil
-	}
-	u, found, err := e.store.User(ctx, l.User)
-	if err != nil {
-		return nil, fault("user", err)
-	}
-	if !found || u.DisabledAt != 0 || u.CredentialVersion != l.CredentialVersion {
-		return nil, nil
-	}
-	return &u, nil
-}
-
-// The purposes of mail links, for faces.
-const (
-	PurposeConfirm = store.PurposeConfirm
-	PurposeReset   = store.PurposeReset
-)
-
 func (e *Engine) ownerOf(ctx context.Context, id store.UserID) (*ResourceOwner, error) {
 	u, found, err := e.store.User(ctx, id)
 	if err != nil {
@@ -417,9 +294,3 @@ func parseUUID(s string) (id [16]byte, ok bool) {
 	}
 	return id, true
 }
-
-const (
-	confirmLifetime = 24 * time.Hour
-	resetLifetime   = time.Hour
-	mailsPerHour    = 5 // of one template to one user
-)

@@ -16,6 +16,7 @@ const (
 	maxStep    = 2 * time.Second  // a clock that moves by more has been set
 	maxDoubt   = 1 * time.Second  // an answer that took longer tells too little
 	clockWait  = 10 * time.Second // for an answer
+	clockEven  = time.Hour        // after a start or a step, before anything is deleted by it
 )
 
 // clock is the store's clock: this machine's monotonic time plus what the database's
@@ -29,11 +30,12 @@ type clock struct {
 	offset   time.Duration
 	measured time.Time     // on the local clock; zero = never
 	step     time.Duration // by which the last measure has moved it, if that was too far
+	even     time.Time     // on the local clock: since when no measure has moved it so far
 }
 
 func newClock(source func(context.Context) (time.Time, error)) *clock {
 	start := time.Now()
-	return &clock{source: source, local: func() time.Time { return start.Add(time.Since(start)).Round(0) }}
+	return &clock{source: source, local: func() time.Time { return start.Add(time.Since(start)).Round(0) }, even: start.Round(0)}
 }
 
 // Now is the time.
@@ -67,6 +69,8 @@ func (c *clock) measure(ctx context.Context) error {
 	step := offset - c.offset
 	if c.measured.IsZero() || step.Abs() <= maxStep {
 		step = 0
+	} else {
+		c.even = after
 	}
 	c.offset, c.step, c.measured = offset, step, after
 	return nil
@@ -84,6 +88,14 @@ func (c *clock) ready() error {
 		return fmt.Errorf("the database's clock has moved by %v", c.step)
 	}
 	return nil
+}
+
+// settled reports whether the clock may decide what is deleted for good. One that was
+// set wrong is noticed and set right in time, as a rule; rows do not come back.
+func (c *clock) settled() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.local().Sub(c.even) >= clockEven
 }
 
 // watch measures until ctx is done.

@@ -83,6 +83,37 @@ func TestClockBeginsAnywhere(t *testing.T) {
 	}
 }
 
+// What is deleted does not come back, so a clock that has just been set decides nothing
+// of the kind; nor one that was only just met, for it may have been set before.
+func TestClockSettles(t *testing.T) {
+	c, a := testClock()
+	c.even = *a.here
+	for _, tt := range []struct {
+		name  string
+		ahead time.Duration
+		after time.Duration // since the measure before
+		want  bool
+	}{
+		{"at the start", -5 * time.Hour, 0, false},
+		{"a second before the hour", -5 * time.Hour, time.Hour - time.Second, false},
+		{"after an hour", -5 * time.Hour, time.Second, true},
+		{"two seconds are drift", -5*time.Hour + 2*time.Second, time.Minute, true},
+		{"a year ahead", 365 * 24 * time.Hour, time.Minute, false},
+		{"found there again", 365 * 24 * time.Hour, time.Minute, false},
+		{"set right", -5 * time.Hour, 58 * time.Minute, false},
+		{"an hour later", -5 * time.Hour, time.Hour, true},
+	} {
+		*a.here = a.here.Add(tt.after)
+		a.ahead = tt.ahead
+		if err := c.measure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.settled(); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // Whoever sets this machine's clock does not set ours; where the database is a file,
 // that clock is the database's, and is followed.
 func TestClockIsMonotonic(t *testing.T) {

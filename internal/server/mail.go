@@ -12,6 +12,7 @@ import (
 	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/seal"
 	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/wire/oidc"
 	"github.com/tallystick/tallystick/internal/wire/userdocks"
 )
 
@@ -48,7 +49,11 @@ func (s *Server) sendMail(ctx context.Context, m engine.Mail) error {
 	case engine.PurposeConfirm:
 		letter.URL = userdocks.ConfirmURL(s.Engine.Issuer(), m.ClientID, m.Link, m.Language)
 	case engine.PurposeReset:
-		letter.URL = userdocks.ResetURL(s.Engine.Issuer(), m.ClientID, m.Link, m.Language)
+		reset := oidc.ResetURL
+		if m.Face == userdocks.Name {
+			reset = userdocks.ResetURL
+		}
+		letter.URL = reset(s.Engine.Issuer(), m.ClientID, m.Link, m.Language)
 	}
 	message, err := mail.Compose(letter)
 	if err != nil {

@@ -37,7 +37,8 @@ type Config struct {
 	Issuer   string // URL, without a trailing slash
 	Master   *seal.Master
 	Hasher   *password.Hasher // nil for the default
-	// Mail sends what the outbox holds; nil leaves it there, for another node.
+	// Mail sends what the outbox holds; nil leaves it there, for another node, and the
+	// pages offer nothing that needs a mail.
 	Mail mail.Sender
 	// Keeping is how long things are kept.
 	Keeping engine.Keeping
@@ -169,11 +170,14 @@ func databaseOf(c Config) sqlstore.Config {
 
 func assemble(ctx context.Context, st *sqlstore.Store, db *sqlstore.DB, k *clock, c Config) (*Server, error) {
 	fetcher := fetch.New(fetch.Config{Loopback: c.Loopback, RootCAs: c.RootCAs, Now: c.Now})
+	if k != nil {
+		c.Keeping.Settled = k.settled
+	}
 	e, err := engine.New(ctx, engine.Config{
 		Store: st, Master: c.Master, Issuer: c.Issuer, Hasher: c.Hasher, Now: c.Now, Rand: c.Rand,
 		Keys:  append([]engine.KeySpec{dressipi.SigningKey, userdocks.SigningKey}, oidc.SigningKeys...),
 		Faces: []oauth.Face{oidc.Name, userdocks.Name, dressipi.Name}, Keeping: c.Keeping,
-		Fetch: fetcher, Registration: c.Registration, Resources: c.Resources, LoopbackResources: c.Loopback,
+		Fetch: fetcher, Registration: c.Registration, SendsMail: c.Mail != nil, Resources: c.Resources, LoopbackResources: c.Loopback,
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ const (
 	AuditAhead       AuditKind = "grant.ahead" // the store had lost commits
 	AuditUserChanged AuditKind = "user.changed"
 	AuditClient      AuditKind = "client.changed"
+	AuditConsent     AuditKind = "consent.withdrawn"
 )
 
 // AuditEvent is one line of the audit, written in the transaction of the intent

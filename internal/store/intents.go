@@ -53,6 +53,10 @@ type Trace struct {
 // it must still be there as it was seen, or else Refused. A pushed request must be
 // unspent, or else Spent; it is spent, whatever its age: that is judged where it
 // begins.
+//
+// A client that registered itself may unregister itself, or be purged, at any moment:
+// with ClientMayGo it must be there, or else Refused, and whoever deletes it comes
+// before the birth and refuses it, or after it and meets its grant.
 type Birth struct {
 	Grant             Grant
 	Session           SessionID // zero = Grant.Session
@@ -61,8 +65,10 @@ type Birth struct {
 	Consent           *Consent // nil: the face asks for none
 	Agreed            bool     // Consent was given just now
 	Request           RequestID
-	// Most is how many living grants the user may have of the client; the oldest
-	// beyond end, each with an audit event. 0 = any number.
+	ClientMayGo       bool
+	// Most is how many living grants the user may have of the client, those among them
+	// whose code can still be redeemed, and this one; the oldest beyond end, each with
+	// an audit event. 0 = any number.
 	Most  int
 	Now   Time
 	Trace Trace
@@ -102,7 +108,8 @@ type DeleteClient struct {
 	Trace    Trace
 }
 
-// WithdrawConsent asks to take back what a user has let a client have.
+// WithdrawConsent asks to take back what a user has let a client have. Writes one
+// audit event if there was a consent, and one for each grant that it ends.
 type WithdrawConsent struct {
 	User     UserID
 	ClientID string

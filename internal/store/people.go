@@ -40,8 +40,8 @@ type People interface {
 	// UpdateProfile replaces a user's claims and attributes. Done; Taken: they
 	// are no longer those that were seen; Unknown.
 	UpdateProfile(context.Context, UpdateProfile) (Outcome, error)
-	// DeleteUser erases a user and all that is his, and ends his grants. Done,
-	// Unknown. His id and names are free of him at once.
+	// DeleteUser erases a user and all that is his, with the tenants that nobody else is
+	// in, and ends his grants. Done, Unknown. His id and names are free of him at once.
 	DeleteUser(context.Context, DeleteUser) (Outcome, error)
 	// UsersOf lists the users that registered with a client, oldest first, and
 	// counts them all. referralCode "" is any.

@@ -171,9 +171,6 @@ type Keys interface {
 	// RetireSigningKey says from when on a key counts no more; the first that says
 	// so holds, unless a later one says an earlier time. Done, Unknown.
 	RetireSigningKey(ctx context.Context, id string, at Time) (Outcome, error)
-	// DropMACKey deletes a key that no living grant names. Done, Unknown; Taken: a
-	// grant names it.
-	DropMACKey(ctx context.Context, number uint16) (Outcome, error)
 	MACKeys(context.Context) ([]MACKey, error)
 	// AddMACKey inserts a key. Taken if its number exists; then nothing changes.
 	AddMACKey(context.Context, MACKey) (Outcome, error)

@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/tallystick/tallystick/internal/store"
 )
@@ -47,11 +49,11 @@ func (s *Store) registerNew(t tx, in store.Register) error {
 	}
 	tenant, role := in.Tenant.ID, "admin"
 	if in.Invitation != (store.TenantID{}) {
-		r, err := t.one(sqlTenant, s.key, in.Invitation[:])
+		n, err := t.exec(sqlHoldTenant, s.key, in.Invitation[:])
 		if err != nil {
 			return err
 		}
-		if r == nil {
+		if n == 0 {
 			return errRefused
 		}
 		tenant, role = in.Invitation, "member"
@@ -230,15 +232,34 @@ func (s *Store) DeleteUser(ctx context.Context, in store.DeleteUser) (store.Outc
 		if err := s.endAllOf(t, in.User, in.Now, store.WhyUserDeleted, in.Trace); err != nil {
 			return 0, err
 		}
-		if err := s.deleteAllOf(t, in.User, belongings...); err != nil {
+		if err := s.deleteBelongings(t, in.User); err != nil {
 			return 0, err
 		}
 		return store.Done, s.auditUser(t, in.User, in.Now, string(store.WhyUserDeleted))
 	})
 }
 
-// belongings are what goes with a user.
-var belongings = []string{sqlDeleteIdentifiers, sqlDeleteMemberships, sqlDeleteMails, sqlDeleteSessions}
+// deleteBelongings deletes what goes with a user, the tenants among it that nobody is
+// left in: they have his address for a name.
+func (s *Store) deleteBelongings(t tx, user store.UserID) error {
+	var tenants []store.TenantID
+	err := t.all(sqlDeleteMemberships, func(r *row) error {
+		tenants = append(tenants, r.id())
+		return r.err
+	}, s.key, user[:])
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(tenants, func(a, b store.TenantID) int { return bytes.Compare(a[:], b[:]) }) // so that two never wait for each other
+	for _, id := range tenants {
+		for _, query := range []string{sqlHoldTenant, sqlDeleteEmptyTenant} {
+			if _, err := t.exec(query, s.key, id[:]); err != nil {
+				return err
+			}
+		}
+	}
+	return s.deleteAllOf(t, user, sqlDeleteIdentifiers, sqlDeleteMails, sqlDeleteSessions)
+}
 
 func (s *Store) deleteAllOf(t tx, user store.UserID, queries ...string) error {
 	for _, query := range queries {

@@ -25,6 +25,12 @@ func (s *Store) auditClient(t tx, id string, at store.Time, reason string, trace
 	return err
 }
 
+func (s *Store) auditConsent(t tx, in store.WithdrawConsent) error {
+	_, err := t.exec(sqlAuditConsent, s.key, make([]byte, len(store.GrantID{})), s.db.node, s.db.sequence.Add(1), in.Now,
+		string(store.AuditConsent), in.ClientID, in.User[:], in.Trace.RequestID, in.Trace.IP)
+	return err
+}
+
 // AuditOf lists what happened to a grant, oldest first.
 func (s *Store) AuditOf(ctx context.Context, id store.GrantID) ([]store.AuditEvent, error) {
 	return list(ctx, s, sqlAuditOf, func(r *row) (e store.AuditEvent) {

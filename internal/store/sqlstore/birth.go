@@ -13,15 +13,13 @@ func (s *Store) Birth(ctx context.Context, b store.Birth) (store.Outcome, error)
 		return 0, err
 	}
 	return undone(s.db.write(ctx, func(t tx) error {
-		ok, err := s.mayBear(t, &b)
-		if err == nil && ok {
-			ok, err = s.hasAgreed(t, &b)
-		}
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return errRefused
+		// The client before the consent, as who deletes it comes to them.
+		for _, may := range []func(tx, *store.Birth) (bool, error){s.mayBear, s.holdClient, s.hasAgreed} {
+			if ok, err := may(t, &b); err != nil {
+				return err
+			} else if !ok {
+				return errRefused
+			}
 		}
 		if b.Request != (store.RequestID{}) {
 			n, err := t.exec(sqlUseRequest, s.key, b.Request[:], b.Grant.ClientID, b.Now)
@@ -59,6 +57,15 @@ func (s *Store) mayBear(t tx, b *store.Birth) (bool, error) {
 		return false, err
 	}
 	n, err = t.exec(sqlHoldSession, s.key, session[:], b.Grant.User[:], b.Now)
+	return n != 0, err
+}
+
+// holdClient writes the row of a client that may go, in the same way as mayBear.
+func (s *Store) holdClient(t tx, b *store.Birth) (bool, error) {
+	if !b.ClientMayGo {
+		return true, nil
+	}
+	n, err := t.exec(sqlHoldClient, s.key, b.Grant.ClientID)
 	return n != 0, err
 }
 

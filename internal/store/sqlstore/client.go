@@ -51,8 +51,9 @@ func (s *Store) clients(ctx context.Context, query, arg string) (clients []store
 			metadata := r.text()
 			c.DisabledAt, c.CreatedAt, c.UpdatedAt = r.int(), r.int(), r.int()
 			if n := len(clients); n == 0 || clients[n-1].ID != id { // or the same again, beside another secret
-				if err := json.Unmarshal([]byte(metadata), &c.Client); err != nil {
-					return fmt.Errorf("a client's metadata: %w", err)
+				var err error
+				if c.Client, err = clientOf(metadata); err != nil {
+					return err
 				}
 				clients = append(clients, c)
 			}
@@ -67,6 +68,13 @@ func (s *Store) clients(ctx context.Context, query, arg string) (clients []store
 		return nil, err
 	}
 	return clients, nil
+}
+
+func clientOf(metadata string) (c oauth.Client, err error) {
+	if err := json.Unmarshal([]byte(metadata), &c); err != nil {
+		return c, fmt.Errorf("a client's metadata: %w", err)
+	}
+	return c, nil
 }
 
 // PutClient inserts or replaces a client and counts the config version up.

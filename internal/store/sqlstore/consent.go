@@ -48,9 +48,12 @@ func (s *Store) WithdrawConsent(ctx context.Context, in store.WithdrawConsent) (
 		if err != nil {
 			return 0, err
 		}
-		if n == 0 && ended == 0 {
+		switch {
+		case n != 0:
+			return store.Done, s.auditConsent(t, in)
+		case ended == 0:
 			return store.Unknown, nil
 		}
-		return store.Done, nil
+		return store.Done, nil // the ends of its grants tell of it
 	})
 }

@@ -134,7 +134,7 @@ type replay struct {
 	trace       store.Trace
 }
 
-// replayed ends or reports. state is the row's, before and after.
+// replayed ends or reports. state is the row's before, and becomes what it is after.
 func (s *Store) replayed(t tx, id store.GrantID, r replay, state *store.GrantState) (ended bool, err error) {
 	if r.endOnReplay {
 		n, err := t.exec(sqlEndGrant, s.key, id[:], r.now, string(r.why))
@@ -144,7 +144,12 @@ func (s *Store) replayed(t tx, id store.GrantID, r replay, state *store.GrantSta
 		if n == 0 {
 			return false, errContention // it was alive a moment ago
 		}
-		state.RevokedAt, state.RevokedWhy = r.now, r.why
+		// Between the look and this another may have rotated; from now on nobody can.
+		g, err := s.state(t, id)
+		if err != nil {
+			return false, err
+		}
+		*state = g.GrantState
 		return true, s.audit(t, id, r.now, store.AuditEnd, string(r.why), r.trace)
 	}
 	if r.report {

@@ -6,8 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
+	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/store"
 )
 
@@ -40,6 +40,7 @@ var walks = map[store.Table]walk{
 	store.TableRequests:      {sqlNextRequest, sqlPurgeRequests, idKey},
 	store.TableSpent:         {sqlNextSpent, sqlPurgeSpent, idKey},
 	store.TableRegistrations: {sqlNextUser, sqlPurgeRegistrations, idKey},
+	store.TableClients:       {sqlNextClient, sqlUnusedClients, textKey},
 	store.TableAudit:         {sqlNextAudit, sqlPurgeAudit, auditKey},
 }
 
@@ -47,6 +48,15 @@ var (
 	idKey = key{
 		func(cursor []byte) []any { return []any{blob(cursor)} },
 		func(r *row) []byte { return bytes.Clone(r.blob()) },
+	}
+	textKey = key{
+		func(cursor []byte) []any {
+			if bytes.Equal(cursor, beyond) {
+				return []any{""}
+			}
+			return []any{string(cursor)}
+		},
+		func(r *row) []byte { return []byte(r.text()) },
 	}
 	// A browser's id, and the text of a client's.
 	noticeKey = key{
@@ -99,7 +109,7 @@ func (s *Store) Purge(ctx context.Context, in store.Purge) (store.Purged, error)
 	if !ok || in.Limit < 1 {
 		return store.Purged{}, fmt.Errorf("store: a purge of %d rows of %q", in.Limit, in.Table)
 	}
-	if err := timed(in.Before); err != nil {
+	if err := timed(min(in.Before, in.Now)); err != nil {
 		return store.Purged{}, err
 	}
 	return intent(ctx, s, func(t tx) (out store.Purged, err error) {
@@ -112,19 +122,17 @@ func (s *Store) Purge(ctx context.Context, in store.Purge) (store.Purged, error)
 		}
 		args := append([]any{s.key, in.Before}, w.split(in.Cursor)...)
 		args = append(args, w.split(to)...)
-		if in.Table == store.TableRegistrations {
+		switch in.Table {
+		case store.TableRegistrations:
 			out.Deleted, err = s.purgeRegistrations(t, args)
-			return out, err
+		case store.TableClients:
+			out.Deleted, err = s.purgeClients(t, args, in.Now)
+		default:
+			var n int64
+			n, err = t.exec(w.purge, args...)
+			out.Deleted = int(n)
 		}
-		n, err := t.exec(w.purge, args...)
-		out.Deleted = int(n)
-		if err != nil || in.Table != store.TableGrants {
-			return out, err
-		}
-		return out, t.all(sqlMACKeysOfGrants, func(r *row) error {
-			out.MACKeys = append(out.MACKeys, macKey(r))
-			return r.err
-		}, s.key, blob(in.Cursor), to)
+		return out, err
 	})
 }
 
@@ -142,11 +150,50 @@ func (s *Store) purgeRegistrations(t tx, args []any) (int, error) {
 		return 0, err
 	}
 	for _, user := range users {
-		if err := s.deleteAllOf(t, user, slices.Concat([]string{sqlDeleteConsents, sqlDeleteGrantsOfUser, sqlDeleteLinks}, belongings)...); err != nil {
+		if err := s.deleteAllOf(t, user, sqlDeleteConsents, sqlDeleteGrantsOfUser, sqlDeleteLinks); err != nil {
+			return 0, err
+		}
+		if err := s.deleteBelongings(t, user); err != nil {
 			return 0, err
 		}
 	}
 	return len(users), nil
+}
+
+// purgeClients deletes clients that registered themselves and that nobody uses.
+func (s *Store) purgeClients(t tx, args []any, now store.Time) (deleted int, err error) {
+	var unused []string
+	err = t.all(sqlUnusedClients, func(r *row) error {
+		id, metadata := r.text(), r.text()
+		c, err := clientOf(metadata)
+		if err == nil && !c.Allows(oauth.ClientCredentials) {
+			unused = append(unused, id)
+		}
+		return errors.Join(r.err, err)
+	}, append(args, store.SelfRegistered)...)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range unused {
+		if _, err := t.exec(sqlHoldClient, s.key, id); err != nil {
+			return 0, err
+		}
+		n, err := t.exec(sqlPurgeClient, s.key, id)
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			continue // it has a grant now, or another has deleted it
+		}
+		deleted++
+		if err := s.clientGone(t, id, now, "never used", store.Trace{}); err != nil {
+			return 0, err
+		}
+	}
+	if deleted > 0 {
+		_, err = t.exec(sqlBumpConfigVersion, s.key)
+	}
+	return deleted, err
 }
 
 // RetireSigningKey says from when on a key counts no more.
@@ -161,41 +208,6 @@ func (s *Store) RetireSigningKey(ctx context.Context, id string, at store.Time) 
 		}
 		r, err := t.one(sqlSigningKeyExists, s.key, id)
 		if err != nil || r == nil {
-			return store.Unknown, err
-		}
-		return store.Done, nil
-	})
-}
-
-// macKeyPart is how many grants are looked at by one statement for a MAC key.
-const macKeyPart = 1000
-
-// DropMACKey deletes a key that no living grant names. It looks for one part by
-// part beforehand, since all at once would make everybody wait: only a key that no
-// node mints under any more may be dropped, so no grant comes to name it meanwhile.
-func (s *Store) DropMACKey(ctx context.Context, number uint16) (store.Outcome, error) {
-	w := walks[store.TableGrants]
-	var cursor, to []byte
-	for last := false; !last; cursor = to {
-		named := false
-		err := s.db.read(ctx, func(t tx) (err error) {
-			if to, last, err = w.part(t, s, cursor, macKeyPart); err != nil {
-				return err
-			}
-			r, err := t.one(sqlGrantOfMACKey, s.key, int64(number), blob(cursor), to)
-			named = r != nil
-			return err
-		})
-		if err != nil {
-			return 0, err
-		}
-		if named {
-			return store.Taken, nil
-		}
-	}
-	return intent(ctx, s, func(t tx) (store.Outcome, error) {
-		n, err := t.exec(sqlDropMACKey, s.key, int64(number))
-		if err != nil || n == 0 {
 			return store.Unknown, err
 		}
 		return store.Done, nil

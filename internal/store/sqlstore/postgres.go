@@ -2,12 +2,10 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"strings"
@@ -16,11 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/tallystick/tallystick/internal/store"
 )
@@ -43,114 +37,6 @@ type postgresBackend struct {
 	closing chan struct{}
 	shut    sync.Once
 	fault   atomic.Pointer[error] // why the database failed last; nil once it could be written again
-}
-
-func openPostgres(ctx context.Context, cfg Config) (*postgresBackend, error) {
-	c, err := pgx.ParseConfig(cfg.URL)
-	if err != nil {
-		// Its text has the address in it, and so the password.
-		return nil, errors.New("the PostgreSQL address is malformed; want postgres://user:password@host:5432/database")
-	}
-	for name, value := range map[string]string{
-		"application_name": "tallystick", "statement_timeout": "5000", "lock_timeout": "4000",
-		"idle_in_transaction_session_timeout": "10000",
-	} {
-		if c.RuntimeParams[name] == "" {
-			c.RuntimeParams[name] = value
-		}
-	}
-	// An answer is given for what is durable, and nothing reads what is not decided.
-	c.RuntimeParams["synchronous_commit"] = "on"
-	c.RuntimeParams["default_transaction_isolation"] = "read committed"
-	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {
-		c.ConnectTimeout = postgresWait
-	}
-	connector := stdlib.GetConnector(*c, stdlib.OptionAfterConnect(onlyPrimary))
-	if err := migratePostgres(ctx, connector); err != nil {
-		return nil, err
-	}
-	if cfg.WrapConnector != nil {
-		connector = cfg.WrapConnector(connector)
-	}
-	b := &postgresBackend{free: make(chan struct{}, postgresConns), wait: postgresWait, bound: postgresBound, log: cfg.Log, closing: make(chan struct{})}
-	for range postgresConns {
-		b.put(&conn{connector: connector})
-	}
-	return b, nil
-}
-
-// onlyPrimary refuses a server that only follows another: what it shows may be old,
-// and nothing can be written to it.
-func onlyPrimary(ctx context.Context, c *pgx.Conn) error {
-	var recovers bool
-	if err := c.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovers); err != nil {
-		return err
-	}
-	if recovers {
-		return errors.New("the PostgreSQL server is in recovery; want the primary")
-	}
-	return nil
-}
-
-// bytea is the migrations as PostgreSQL reads them.
-type bytea struct{ fs.FS }
-
-func (b bytea) Open(name string) (fs.File, error) {
-	f, err := b.FS.Open(name)
-	if err != nil || !strings.HasSuffix(name, ".sql") {
-		return f, err
-	}
-	defer f.Close()
-	text, err := fs.ReadFile(b.FS, name)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	read := strings.NewReader(strings.ReplaceAll(string(text), " BLOB", " BYTEA"))
-	return &textFile{Reader: read, info: info}, nil
-}
-
-type textFile struct {
-	*strings.Reader
-	info fs.FileInfo
-}
-
-func (f *textFile) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *textFile) Close() error               { return nil }
-
-// migratePostgres brings the database to the newest schema. Of nodes that start
-// together one does it; the others wait.
-func migratePostgres(ctx context.Context, c driver.Connector) (err error) {
-	db := sql.OpenDB(c)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // asks every second
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, bytea{sub},
-		goose.WithTableName("tallystick_schema"), goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
-	if err != nil {
-		return fmt.Errorf("migrate PostgreSQL: %w", err)
-	}
-	switch version, newest, err := p.GetVersions(ctx); {
-	case err != nil:
-		return fmt.Errorf("migrate PostgreSQL: %w", err)
-	case version > newest:
-		return fmt.Errorf("the PostgreSQL database has schema version %d, newer than this program's %d", version, newest)
-	case version == newest:
-		return nil
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate PostgreSQL: %w", err)
-	}
-	return nil
 }
 
 // write runs an intent in a transaction. It may run several times, but what the
@@ -313,63 +199,6 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-// take finds a connection that is open.
-func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
-	select {
-	case <-b.closing:
-		return nil, store.ErrClosed
-	default:
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("store: not begun: %w", err)
-	}
-	wait := time.NewTimer(b.wait)
-	defer wait.Stop()
-	select {
-	case <-b.free:
-	case <-b.closing:
-		return nil, store.ErrClosed
-	case <-ctx.Done():
-		return nil, fmt.Errorf("store: not begun: %w", ctx.Err())
-	case <-wait.C:
-		return nil, fmt.Errorf("%w: every connection to PostgreSQL is in use", store.ErrBusy)
-	}
-	b.mu.Lock()
-	c := b.idle[len(b.idle)-1]
-	b.idle = b.idle[:len(b.idle)-1]
-	b.mu.Unlock()
-	c.ctx, c.done = context.WithTimeout(background, b.bound)
-	if err := c.reopen(); err != nil { //nolint:contextcheck // what has been begun does not end with the caller, see conn
-		b.give(c)
-		return nil, fmt.Errorf("store: connect: %w", err)
-	}
-	return c, nil
-}
-
-// reopen opens a connection that is not open or, as far as can be seen, dead.
-func (c *conn) reopen() error {
-	// The driver asks the server only after a second of silence.
-	if r, ok := c.raw.(driver.SessionResetter); ok && r.ResetSession(c.ctx) != nil {
-		_ = c.close()
-	}
-	return c.open()
-}
-
-func (b *postgresBackend) give(c *conn) {
-	if c.failed != nil {
-		_ = c.close() // the next one who takes it gets a new one
-	}
-	c.done()
-	b.put(c)
-}
-
-func (b *postgresBackend) put(c *conn) {
-	b.mu.Lock()
-	b.idle = append(b.idle, c)
-	b.mu.Unlock()
-	b.free <- struct{}{}
-}
-
 // once runs statements outside of any transaction: each is one of its own.
 func (b *postgresBackend) once(ctx context.Context, f func(tx) error) error {
 	c, err := b.take(ctx)
@@ -443,19 +272,4 @@ func (b *postgresBackend) ready(ctx context.Context, touch func(tx) error) error
 		_, err := t.one("SELECT 1::bigint")
 		return err
 	})
-}
-
-// close waits for what is under way.
-func (b *postgresBackend) close() error {
-	var errs []error
-	b.shut.Do(func() {
-		close(b.closing)
-		for range postgresConns {
-			<-b.free
-		}
-		for _, c := range b.idle {
-			errs = append(errs, c.close())
-		}
-	})
-	return errors.Join(errs...)
 }

@@ -23,8 +23,6 @@ const (
 				OR absolute_expires_at <> 0 AND absolute_expires_at < $2)
 			AND NOT EXISTS (SELECT 1 FROM session s WHERE s.issuer = $1 AND s.browser = "grant".browser
 				AND s.ended_at = 0 AND s.expires_at >= $2)`
-	sqlMACKeysOfGrants = `SELECT DISTINCT mac_key FROM "grant" WHERE issuer = $1 AND id > $2 AND id <= $3`
-	sqlGrantOfMACKey   = `SELECT id FROM "grant"` + withinID + `mac_key = $2 AND revoked_at = 0 LIMIT 1`
 
 	sqlNextSession = `SELECT id FROM session` + afterID
 	// A session that another has taken the place of is what its grants end by.
@@ -60,6 +58,17 @@ const (
 	sqlPurgeRegistrations = `DELETE` + registrations + ` RETURNING id`
 	sqlDeleteGrantsOfUser = `DELETE FROM "grant" WHERE issuer = $1 AND "user" = $2`
 
+	// The last key that there is comes last, since no text is after every other in
+	// every order of text.
+	sqlNextClient = `SELECT id FROM client WHERE issuer = $1 AND id = COALESCE((SELECT id FROM client` + afterID + `),
+		(SELECT max(id) FROM client WHERE issuer = $1 AND id > $3))`
+	nobodys = ` AND NOT EXISTS (SELECT 1 FROM "grant" g WHERE g.issuer = $1 AND g.client_id = client.id)
+			AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.issuer = $1 AND c.client_id = client.id)
+			AND NOT EXISTS (SELECT 1 FROM "user" u WHERE u.issuer = $1 AND u.client_id = client.id)`
+	sqlUnusedClients = `SELECT id, metadata FROM client` + withinID + `source = $5 AND created_at < $2` + nobodys
+	// What a birth that was under way has made of it is seen once the row is held.
+	sqlPurgeClient = `DELETE FROM client WHERE issuer = $1 AND id = $2` + nobodys
+
 	sqlNextAudit = `SELECT "grant", node, sequence FROM audit
 		WHERE issuer = $1 AND ("grant", node, sequence) > ($3, $4, $5) ORDER BY "grant", node, sequence LIMIT 1 OFFSET $2`
 	sqlPurgeAudit = `DELETE FROM audit
@@ -72,7 +81,6 @@ const (
 	sqlRetireSigningKey = `UPDATE signing_key SET retired_at = $3
 		WHERE issuer = $1 AND id = $2 AND (retired_at = 0 OR retired_at > $3)`
 	sqlSigningKeyExists = `SELECT id FROM signing_key WHERE issuer = $1 AND id = $2`
-	sqlDropMACKey       = `DELETE FROM mac_key WHERE issuer = $1 AND number = $2`
 )
 
 // The cap of a user's grants of a client. Those whose code can still be redeemed

@@ -60,7 +60,7 @@ const (
 		WHERE issuer = $1 AND id = $2 AND claims = $6 AND attributes = $7`
 	sqlDeleteUser = `DELETE FROM "user" WHERE issuer = $1 AND id = $2`
 
-	sqlDeleteMemberships = `DELETE FROM membership WHERE issuer = $1 AND "user" = $2`
+	sqlDeleteMemberships = `DELETE FROM membership WHERE issuer = $1 AND "user" = $2 RETURNING tenant`
 	sqlDeleteLinks       = `DELETE FROM link WHERE issuer = $1 AND "user" = $2`
 	sqlDeleteMails       = `DELETE FROM outbox WHERE issuer = $1 AND "user" = $2`
 	sqlDeleteSessions    = `DELETE FROM session WHERE issuer = $1 AND "user" = $2`
@@ -71,6 +71,11 @@ const (
 		ORDER BY created_at, id LIMIT $4 OFFSET $5`
 	sqlCountUsersOf = `SELECT count(*) FROM "user" WHERE issuer = $1 AND client_id = $2 AND ($3 = '' OR referral_code = $3)`
 
+	// sqlHoldTenant writes the row as it is: of those who leave a tenant and those who
+	// join it each sees what the others have done.
+	sqlHoldTenant        = `UPDATE tenant SET created_at = created_at WHERE issuer = $1 AND id = $2`
+	sqlDeleteEmptyTenant = `DELETE FROM tenant WHERE issuer = $1 AND id = $2
+		AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.issuer = $1 AND m.tenant = $2)`
 	sqlTenant  = `SELECT id, name, created_at FROM tenant WHERE issuer = $1 AND id = $2`
 	sqlMembers = `SELECT m.tenant, t.name, m."user", m.role, m.created_at
 		FROM membership m JOIN tenant t ON t.issuer = m.issuer AND t.id = m.tenant

@@ -23,6 +23,9 @@ const (
 		WHERE (SELECT count(*) FROM client WHERE issuer = $1 AND source = $4) < $10
 		ON CONFLICT DO NOTHING`
 	sqlClientExists = `SELECT id FROM client WHERE issuer = $1 AND id = $2`
+	// sqlHoldClient writes the row as it is: whoever deletes the client comes before
+	// this and refuses the birth, or after it and meets its grant.
+	sqlHoldClient = `UPDATE client SET updated_at = updated_at WHERE issuer = $1 AND id = $2`
 
 	sqlDeleteClient           = `DELETE FROM client WHERE issuer = $1 AND id = $2`
 	sqlDeleteSecretsOfClient  = `DELETE FROM client_secret WHERE issuer = $1 AND client_id = $2`
@@ -33,6 +36,8 @@ const (
 
 	sqlAuditClient = `INSERT INTO audit (` + auditColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10)`
+	sqlAuditConsent = `INSERT INTO audit (` + auditColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, $10)`
 )
 
 // Pushed requests, and what may be used once.

@@ -74,17 +74,23 @@ func (s *Store) DeleteClient(ctx context.Context, in store.DeleteClient) (store.
 		if err != nil || n == 0 {
 			return store.Unknown, err
 		}
-		for _, query := range []string{sqlDeleteSecretsOfClient, sqlDeleteAPIKeysOfClient, sqlDeleteConsentsOfClient} {
-			if _, err := t.exec(query, s.key, in.ClientID); err != nil {
-				return 0, err
-			}
+		if err := s.clientGone(t, in.ClientID, in.Now, "deleted", in.Trace); err != nil {
+			return 0, err
 		}
 		if _, err := s.endGrants(t, sqlEndGrantsOfClient, end{store.WhyClientDeleted, in.Now, in.Trace}, in.ClientID); err != nil {
 			return 0, err
 		}
-		if _, err := t.exec(sqlBumpConfigVersion, s.key); err != nil {
-			return 0, err
-		}
-		return store.Done, s.auditClient(t, in.ClientID, in.Now, "deleted", in.Trace)
+		_, err = t.exec(sqlBumpConfigVersion, s.key)
+		return store.Done, err
 	})
+}
+
+// clientGone deletes what a client leaves behind, and tells why it went.
+func (s *Store) clientGone(t tx, id string, now store.Time, why string, trace store.Trace) error {
+	for _, query := range []string{sqlDeleteSecretsOfClient, sqlDeleteAPIKeysOfClient, sqlDeleteConsentsOfClient} {
+		if _, err := t.exec(query, s.key, id); err != nil {
+			return err
+		}
+	}
+	return s.auditClient(t, id, now, why, trace)
 }

@@ -19,6 +19,31 @@ func (w *world) registration(name string) store.Register {
 	}
 }
 
+// tenant makes a tenant and its members, who are called after it and a number.
+func (w *world) tenant(name string, members int) store.TenantID {
+	w.Helper()
+	t := store.Tenant{ID: id("tenant %s", name), Name: name, CreatedAt: t0}
+	w.must(w.s.PutTenant(w.ctx, t))
+	for i := range members {
+		u := w.person(fmt.Sprint(name, " ", i))
+		w.put(u)
+		w.must(w.s.PutMembership(w.ctx, store.Membership{Tenant: t.ID, User: u.ID, Role: "admin", CreatedAt: t0}))
+	}
+	return t.ID
+}
+
+func (w *world) wantTenant(t store.TenantID, want bool) {
+	w.Helper()
+	if _, found, err := w.s.Tenant(w.ctx, t); err != nil || found != want {
+		w.Errorf("Tenant: found = %v, %v; want %v", found, err, want)
+	}
+}
+
+func (w *world) deletePerson(name string) {
+	w.Helper()
+	w.want("DeleteUser", store.Done)(w.s.DeleteUser(w.ctx, store.DeleteUser{User: w.person(name).ID, Now: t0, Trace: trace}))
+}
+
 func (w *world) register(in store.Register, want store.Registered) {
 	w.Helper()
 	out, err := w.s.Register(w.ctx, in)
@@ -93,13 +118,13 @@ var accountRules = []rule{
 		}
 	}},
 	{name: "register: by invitation a member; by an unknown one nothing", check: func(w *world) {
+		w.must(w.s.PutTenant(w.ctx, store.Tenant{ID: id("tenant t"), Name: "T", CreatedAt: t0}))
 		in := w.registration("bob")
 		in.Invitation = id("tenant nobody")
 		w.register(in, store.Registered{Outcome: store.Refused})
 		if _, found, err := w.s.User(w.ctx, in.User.ID); err != nil || found || len(w.outbox()) != 0 {
 			w.Errorf("found = %v, %v; outbox %v", found, err, w.outbox())
 		}
-		w.must(w.s.PutTenant(w.ctx, store.Tenant{ID: id("tenant t"), Name: "T", CreatedAt: t0}))
 		in.Invitation = id("tenant t")
 		w.register(in, store.Registered{Outcome: store.Done, User: in.User.ID})
 		m, err := w.s.Members(w.ctx, id("tenant t"))
@@ -168,6 +193,48 @@ var accountRules = []rule{
 		again := w.registration("ann")
 		again.User.ID = id("user again")
 		w.register(again, store.Registered{Outcome: store.Done, User: again.User.ID})
+	}},
+	{name: "deletion: a tenant goes with its last member", check: func(w *world) {
+		t := w.tenant("t", 2)
+		w.deletePerson("t 0")
+		w.wantTenant(t, true)
+		w.deletePerson("t 1")
+		w.wantTenant(t, false)
+		late := w.registration("late")
+		late.Invitation = t
+		w.register(late, store.Registered{Outcome: store.Refused})
+	}},
+	{name: "deletion: 20 members at once, their tenant goes with the last", check: func(w *world) {
+		w.race(rounds/10, func(i int) { w.tenant(fmt.Sprint(i), contenders) },
+			func(s store.Store, i, n int, a *tally) error {
+				out, err := s.DeleteUser(w.ctx, store.DeleteUser{User: w.person(fmt.Sprint(i, " ", n)).ID, Now: t0, Trace: trace})
+				a.add(out, store.GrantState{}, false)
+				return err
+			},
+			func(i int, a *tally) {
+				w.wantCounts(i, a, map[store.Outcome]int{store.Done: contenders})
+				w.wantTenant(id("tenant %d", i), false)
+			})
+	}},
+	{name: "deletion: of the last member against those who join, who joins has a tenant", check: func(w *world) {
+		w.race(rounds/10, func(i int) { w.tenant(fmt.Sprint(i), 1) },
+			func(s store.Store, i, n int, a *tally) error {
+				if n == contenders/2 {
+					_, err := s.DeleteUser(w.ctx, store.DeleteUser{User: w.person(fmt.Sprint(i, " 0")).ID, Now: t0, Trace: trace})
+					return err
+				}
+				in := w.registration(fmt.Sprint("new ", i, " ", n))
+				in.Invitation = id("tenant %d", i)
+				out, err := s.Register(w.ctx, in)
+				a.add(out.Outcome, store.GrantState{}, false)
+				return err
+			},
+			func(i int, a *tally) {
+				members, err := w.s.Members(w.ctx, id("tenant %d", i)) // of one that is gone there are none
+				w.must(err)
+				w.same(fmt.Sprintf("round %d: members", i), len(members), a.counts[store.Done])
+				w.wantTenant(id("tenant %d", i), len(members) > 0)
+			})
 	}},
 	{name: "users of a client: by page, oldest first, by referral code, counted", check: func(w *world) {
 		for i, name := range []string{"b1", "b2", "b3"} {

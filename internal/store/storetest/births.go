@@ -52,6 +52,23 @@ var bearingRules = []rule{
 			w.Errorf("the grant hangs on %x and is revoked at %d", row.Session, row.RevokedAt)
 		}
 	}},
+	{name: "birth: of a client that may go, while it is there", check: func(w *world) {
+		w.registerClient(registering("other"), store.Done)
+		w.sibling("other").putClient("app")
+		w.refusedBirth(w.held("a", "app"))
+		c := w.agreement()
+		w.refusedBirth(with(w.held("a", "app"), func(b *store.Birth) { b.Consent, b.Agreed = &c, true }))
+		w.registerClient(registering("app"), store.Done)
+		before, _, err := w.s.Client(w.ctx, "app")
+		w.must(err)
+		w.bear(w.held("a", "app"), store.Done)
+		after, _, err := w.s.Client(w.ctx, "app")
+		w.must(err)
+		w.same("the client", after, before)
+		w.deleteClient("app", t0+1, store.Done)
+		w.refusedBirth(w.held("b", "app"))
+		w.bear(with(w.held("b", "app"), func(b *store.Birth) { b.ClientMayGo = false }), store.Done)
+	}},
 	{name: "grants of a user: redeemed, alive and his own, oldest first", check: func(w *world) {
 		const now = t0 + 10*second
 		at := func(created, absolute store.Time) func(*store.Grant) {
@@ -121,6 +138,11 @@ var bearingRules = []rule{
 		}
 		w.same("sessions", ids, want)
 	}},
+}
+
+// held is a birth of a client that may be deleted meanwhile.
+func (w *world) held(name, client string) store.Birth {
+	return with(w.birth(name), func(b *store.Birth) { b.Grant.ClientID, b.ClientMayGo = client, true })
 }
 
 func (w *world) endSession(s store.SessionID, now store.Time) {

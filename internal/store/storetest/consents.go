@@ -199,12 +199,19 @@ var consentRules = []rule{
 		w.same("everything, after it was withdrawn again", w.see(all...), want)
 	}},
 	{name: "consent: withdrawn where there is only a consent, or only a grant, or neither", check: func(w *world) {
-		w.withdraw("app", t0, store.Unknown)
+		w.nothingWritten(func() { w.withdraw("app", t0, store.Unknown) })
 		w.end(w.agreed("a", w.agreement()), t0, store.Done)
-		w.withdraw("app", t0, store.Done)
+		told := func(events int, act func()) []store.AuditEvent {
+			w.Helper()
+			before := w.see(store.GrantID{})
+			act()
+			return w.news(store.GrantID{}, before, w.see(store.GrantID{}), events)
+		}
+		w.wantEvent(told(1, func() { w.withdraw("app", t0+7, store.Done) })[0],
+			store.AuditEvent{At: t0 + 7, Kind: store.AuditConsent, ClientID: "app", User: w.user.ID, Trace: trace})
 		g := w.redeemed("b")
-		w.withdraw("other", t0, store.Unknown)
-		w.withdraw("app", t0+1, store.Done)
+		w.nothingWritten(func() { w.withdraw("other", t0, store.Unknown) })
+		told(0, func() { w.withdraw("app", t0+1, store.Done) })
 		w.same("why", w.state(g).RevokedWhy, store.WhyConsent)
 	}},
 	{name: "consent: erased with its user", check: func(w *world) {

@@ -32,6 +32,9 @@ var clientDeeds = func() []deed {
 			b.Session, b.Request = id("session s"), id("request r")
 			return w.s.Birth(ctx, b)
 		}, store.Done, store.Spent},
+		{"a birth of a client that may go", func(w *world) { w.registerClient(registering("app"), store.Done) }, func(ctx context.Context, w *world) (store.Outcome, error) {
+			return w.s.Birth(ctx, w.held("a", "app"))
+		}, store.Done, store.Taken},
 		{"a birth that relies on a consent", func(w *world) { w.agreed("b", w.agreement()) }, func(ctx context.Context, w *world) (store.Outcome, error) {
 			return w.s.Birth(ctx, w.consenting("a", w.agreement(), false))
 		}, store.Done, store.Taken},

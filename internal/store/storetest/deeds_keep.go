@@ -9,7 +9,7 @@ import (
 // purgeDeed is done whatever it finds, since another may have been there before.
 func purgeDeed(table store.Table) func(context.Context, *world) (store.Outcome, error) {
 	return func(ctx context.Context, w *world) (store.Outcome, error) {
-		_, err := w.s.Purge(ctx, store.Purge{Table: table, Limit: 10, Before: purgeAt})
+		_, err := w.s.Purge(ctx, purging(table, 10))
 		return done(err)
 	}
 }
@@ -28,13 +28,11 @@ var keepDeeds = []deed{
 		w.user = w.registration("bob").User
 		w.session("s")
 	}, purgeDeed(store.TableRegistrations), store.Done, store.Done},
+	{"a purge of clients", func(w *world) { w.registerClient(registering("app"), store.Done) }, purgeDeed(store.TableClients), store.Done, store.Done},
 	{"a purge of the audit", func(w *world) { w.redeemed("a") }, purgeDeed(store.TableAudit), store.Done, store.Done},
 	{"a signing key's retirement", func(w *world) {
 		w.added(w.s.AddSigningKey(w.ctx, with(fullSigningKey(), func(k *store.SigningKey) { k.RetiredAt = 0 })))
 	}, func(ctx context.Context, w *world) (store.Outcome, error) {
 		return w.s.RetireSigningKey(ctx, fullSigningKey().ID, t0+2)
 	}, store.Done, store.Done},
-	{"a MAC key dropped", func(w *world) { w.added(w.s.AddMACKey(w.ctx, fullMACKey())); w.redeemed("a") }, func(ctx context.Context, w *world) (store.Outcome, error) {
-		return w.s.DropMACKey(ctx, fullMACKey().Number)
-	}, store.Done, store.Unknown},
 }

@@ -108,43 +108,6 @@ var retirementRules = []rule{
 			w.same("RetiredAt", keys[n].RetiredAt, t0)
 		})
 	}},
-	{name: "MAC key: dropped once no living grant names it", check: func(w *world) {
-		b := w.sibling("other")
-		for _, w := range []*world{w, b} {
-			for _, n := range []uint16{1, 2, 3} {
-				w.added(w.s.AddMACKey(w.ctx, store.MACKey{Number: n, Sealed: []byte{7}, CreatedAt: t0, ActiveAt: t0}))
-			}
-		}
-		// One names 1 by a code, one 2 by a rotation to it, none 3.
-		code, rotated := w.born("a"), w.redeemed("b")
-		w.rotate(with(refresh(rotated, 0, t0), func(in *store.Rotate) { in.ActiveKey = 2 }), store.Done)
-		left := func(want ...uint16) {
-			w.Helper()
-			keys, err := w.s.MACKeys(w.ctx)
-			w.must(err)
-			var got []uint16
-			for _, k := range keys {
-				got = append(got, k.Number)
-			}
-			w.same("keys that are left", got, want)
-		}
-		for _, n := range []uint16{1, 2} {
-			w.want("DropMACKey of one that is named", store.Taken)(w.s.DropMACKey(w.ctx, n))
-		}
-		left(1, 2, 3)
-		w.want("DropMACKey", store.Done)(w.s.DropMACKey(w.ctx, 3))
-		w.want("DropMACKey again", store.Unknown)(w.s.DropMACKey(w.ctx, 3))
-		left(1, 2)
-		w.end(rotated, t0, store.Done)
-		w.want("DropMACKey after the end of its grant", store.Done)(w.s.DropMACKey(w.ctx, 2))
-		left(1)
-		w.end(code, t0, store.Done)
-		w.want("DropMACKey after the end of its code", store.Done)(w.s.DropMACKey(w.ctx, 1))
-		left()
-		keys, err := b.s.MACKeys(b.ctx)
-		b.must(err)
-		b.same("keys of the other issuer", len(keys), 3)
-	}},
 }
 
 // capped is a birth by a client of which a user may have no more than most.

@@ -16,6 +16,7 @@ const (
 	theSecrets       = `LEFT JOIN client_secret s`
 	theRegistration  = `(SELECT count(*) FROM client WHERE`
 	theDeletedEnd    = `WHERE issuer = $1 AND client_id = $2 AND revoked_at = 0`
+	theConsentsAudit = `VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, $10)`
 	theClientsAudit  = `VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10)`
 	theNotices       = `INSERT INTO notice`
 	theUsersNotices  = `SELECT browser FROM session`
@@ -56,6 +57,7 @@ var clientMutants = []mutant{
 	// Consents that are withdrawn.
 	{name: "leaves the consent that is withdrawn", in: theWithdrawal, old: thisUser, new: thisUser + noneOfThem, caught: "consent: withdrawn, the user's grants"},
 	{name: "leaves the consents of a deleted user", in: theWithdrawal, old: thisUser, new: thisUser + noneOfThem, caught: "consent: erased"},
+	{name: "tells nobody that a consent was withdrawn", in: theConsentsAudit, old: theConsentsAudit, new: `SELECT $1, $2, $3, $4, $5, $6, $7, $8, '', $9, $10 WHERE 1 = 0`, caught: "consent: withdrawn where"},
 	{name: "ends nothing by a withdrawal", in: theWithdrawnEnd, old: notRevoked, new: `1 = 0`, caught: "consent: withdrawn, the user's grants"},
 	{name: "ends everybody's grants for the client", in: theWithdrawnEnd, old: thisUser, new: anyUser, caught: "consent: withdrawn, the user's grants"},
 	{name: "ends the user's grants for every client", in: theWithdrawnEnd, old: `client_id = $5`, new: `(client_id = $5` + anything, caught: "consent: withdrawn, the user's grants"},

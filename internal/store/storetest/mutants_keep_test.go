@@ -19,8 +19,15 @@ const (
 	theAuditPurge   = `DELETE FROM audit`
 	theirGrants     = `DELETE FROM "grant" WHERE issuer = $1 AND "user" = $2`
 	theSpentPurge   = `DELETE FROM spent`
+	theClientPurge  = `SELECT id, metadata FROM client`
+	theClientsEnd   = `DELETE FROM client WHERE issuer = $1 AND id = $2 AND NOT EXISTS`
+	theirGrant      = `NOT EXISTS (SELECT 1 FROM "grant" g WHERE g.issuer = $1 AND g.client_id = client.id)`
+	theirUser       = `NOT EXISTS (SELECT 1 FROM "user" u WHERE u.issuer = $1 AND u.client_id = client.id)`
+	theirConsent    = `NOT EXISTS (SELECT 1 FROM consent c WHERE c.issuer = $1 AND c.client_id = client.id)`
+	theHoldOfClient = `UPDATE client SET updated_at = updated_at`
+	theHoldOfTenant = `UPDATE tenant SET created_at = created_at`
+	theEmptyTenant  = `DELETE FROM tenant`
 	theRetirement   = `UPDATE signing_key SET retired_at`
-	theNamedKey     = `FROM "grant" WHERE issuer = $1 AND id > $3 AND id <= $4 AND mac_key = $2`
 	theOldest       = `ORDER BY created_at DESC, id DESC LIMIT`
 	ofItsPart       = `id <= $4`
 	upToTheEnd      = `(id <= $4` + anything
@@ -61,12 +68,24 @@ var keepMutants = []mutant{
 	{name: "purges all of the audit", in: theAuditPurge, old: `at < $2`, new: `1 = 1`, caught: "purge: of audit"},
 	{name: "purges more of the audit than its part", in: theAuditPurge, old: `<= ($6, $7, $8)`, new: `<= ($6, $7, $8 + 9)`, caught: "purge: of the audit, also one"},
 
+	{name: "purges the clients of operators", in: theClientPurge, old: `source = $5`, new: `(source = $5` + anything, caught: "purge: of clients, what ended"},
+	{name: "purges clients that are young", in: theClientPurge, old: `created_at < $2`, new: `1 = 1`, caught: "purge: of clients, what ended"},
+	{name: "purges clients that have grants", in: theirGrant, old: theirGrant, new: `1 = 1`, caught: "purge: of clients, what ended"},
+	{name: "purges clients that have a consent", in: theirConsent, old: theirConsent, new: `1 = 1`, caught: "purge: of clients, what ended"},
+	{name: "purges clients that have a user", in: theirUser, old: theirUser, new: `1 = 1`, caught: "purge: of clients, what ended"},
+	{name: "leaves a tenant that nobody is in", in: theEmptyTenant, old: thisIssuer, new: thisIssuer + noneOfThem, caught: "purge: a registration goes"},
+	{name: "deletes a tenant that somebody is in", in: theEmptyTenant, old: `AND NOT EXISTS`, new: `OR EXISTS`, caught: "deletion: a tenant goes"},
+	{name: "joins a tenant that is gone", in: theHoldOfTenant, old: `id = $2`, new: `(id = $2` + anything, caught: "register: by invitation"},
+
+	// Births of what may go.
+	{name: "births for a client that is gone", in: theHoldOfClient, old: `id = $2`, new: `(id = $2` + anything, caught: "birth: of a client that may go"},
+	{name: "births for another issuer's client", in: theHoldOfClient, old: thisIssuer, new: anyIssuer, caught: "birth: of a client that may go"},
+	{name: "reads the client, then births", wrap: readsClientThenBirths, caught: "client deleted: against births"},
+
 	// Keys that end.
 	{name: "lets the last retirement hold", in: theRetirement, old: `retired_at > $3`, new: `(retired_at > $3` + anything, caught: "signing key: retired"},
 	{name: "lets the first retirement hold", in: theRetirement, old: `OR retired_at > $3`, new: ``, caught: "signing key: retired"},
 	{name: "retires any issuer's key", in: theRetirement, old: thisIssuer, new: anyIssuer, caught: "signing key: retired"},
-	{name: "drops a key that is named", in: theNamedKey, old: `mac_key = $2`, new: `mac_key = $2` + noneOfThem, caught: "MAC key: dropped"},
-	{name: "keeps a key that the ended name", in: theNamedKey, old: notRevoked, new: `1 = 1`, caught: "MAC key: dropped"},
 
 	// The cap.
 	{name: "ends the newest", in: theOldest, old: `created_at DESC, id DESC`, new: `created_at, id`, caught: "birth: at the cap, the oldest"},
@@ -78,6 +97,18 @@ var keepMutants = []mutant{
 	{name: "counts the idle", in: theOldest, old: `idle_expires_at > $3`, new: `idle_expires_at >= $3`, caught: "birth: a cap counts"},
 	{name: "counts the expired", in: theOldest, old: `absolute_expires_at > $3`, new: `absolute_expires_at >= $3`, caught: "birth: a cap counts"},
 	{name: "counts, then births", wrap: countsThenBirths, caught: "birth: 20 at once at the cap"},
+}
+
+func readsClientThenBirths(s store.Store) store.Store {
+	return badBirth{s, func(ctx context.Context, s store.Store, in store.Birth) (store.Outcome, error) {
+		if in.ClientMayGo {
+			if _, found, err := s.Client(ctx, in.Grant.ClientID); err != nil || !found {
+				return store.Refused, err
+			}
+			in.ClientMayGo = false
+		}
+		return s.Birth(ctx, in)
+	}}
 }
 
 // countsThenBirths makes room by what it has read.

@@ -127,6 +127,21 @@ var raceRules = []rule{
 				w.wantAudit(nth(i), store.AuditBirth, store.AuditRedemption, store.AuditEnd)
 			})
 	}},
+	{name: "race: 40 replays that end a grant among its rotations tell of the row as they leave it", check: func(w *world) {
+		var out store.Redeemed // of the replay
+		w.race(rounds/5, func(i int) { w.redeemed(fmt.Sprint(i)) },
+			func(s store.Store, i, c int, a *tally) (err error) {
+				if c == contenders/2 {
+					out, err = s.RedeemCode(w.ctx, redeem(nth(i)))
+					return err
+				}
+				return w.rotateTry(s, with(refresh(nth(i), uint32(c%4), t0), func(in *store.Rotate) { in.EndOnReplay = false }), a)
+			},
+			func(i int, _ *tally) {
+				w.same("the replay's outcome", out.Outcome, store.Replayed)
+				w.same("the replay's state", out.State, w.state(nth(i)))
+			})
+	}},
 	{name: "race: 200 anonymous codes × 20 redemptions, one succeeds", check: func(w *world) {
 		w.race(rounds, func(int) {},
 			func(s store.Store, i, c int, a *tally) error {

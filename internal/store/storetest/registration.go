@@ -40,6 +40,18 @@ func (w *world) administered(client string, at store.Time, act func()) {
 	w.wantEvent(e, store.AuditEvent{At: at, Kind: store.AuditClient, ClientID: client, Trace: trace})
 }
 
+// crowd makes a user for each contender, so that their births do not wait for one
+// another.
+func (w *world) crowd() (users [contenders]store.UserID) {
+	w.Helper()
+	for n := range users {
+		u := w.person(fmt.Sprint("of contender ", n))
+		w.put(u)
+		users[n] = u.ID
+	}
+	return users
+}
+
 // belongings are all that a client may have.
 type belongings struct {
 	client store.Client
@@ -188,6 +200,38 @@ var registrationRules = []rule{
 		w.same("its audit", after.Audit[ended], before.Audit[ended])
 		w.same("why", after.Grants[bobs].RevokedWhy, store.WhyClientDeleted)
 		w.wantConsents(w.user.ID)
+	}},
+	{name: "client deleted: against births that hold it, none of their grants stays alive", check: func(w *world) {
+		name := func(round int) string { return fmt.Sprint("client ", round) }
+		users := w.crowd()
+		w.race(rounds/2, func(i int) { w.registerClient(registering(name(i)), store.Done) },
+			func(s store.Store, i, n int, a *tally) error {
+				if n == contenders/2 {
+					out, err := s.DeleteClient(w.ctx, store.DeleteClient{ClientID: name(i), Now: t0 + 1, Trace: trace})
+					if err == nil && out != store.Done {
+						err = fmt.Errorf("DeleteClient = %v", out)
+					}
+					return err
+				}
+				c := w.agreement()
+				c.ClientID, c.User = name(i), users[n]
+				out, err := s.Birth(w.ctx, with(w.held(fmt.Sprint(i, " ", n), c.ClientID), func(b *store.Birth) {
+					b.Grant.User, b.Consent, b.Agreed = c.User, &c, true
+				}))
+				if err == nil && out != store.Done && out != store.Refused {
+					err = fmt.Errorf("birth is %v", out)
+				}
+				return err
+			},
+			func(i int, _ *tally) {
+				for n := range contenders {
+					g, found, err := w.s.Grant(w.ctx, id("grant %d %d", i, n))
+					if w.must(err); found {
+						w.same("why a grant has ended", g.RevokedWhy, store.WhyClientDeleted)
+					}
+					w.wantConsents(users[n])
+				}
+			})
 	}},
 	{name: "client deleted: an unknown one, and nothing changes", check: func(w *world) {
 		b := w.belongingsOf("app")
