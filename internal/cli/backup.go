@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/signal"
@@ -32,25 +33,24 @@ PostgreSQL has pg_dump and pg_basebackup for that; see docs/operations.md.`,
 			if to == "" {
 				return usageError{cmd, errors.New("--to: want a file")}
 			}
-			at, err := p.find()
+			at, err := p.find(cmd)
 			if err != nil {
 				return err
 			}
-			from, err := sqlstore.Locate(at.database)
-			if err != nil {
-				return usageError{cmd, fmt.Errorf("--database: %w", err)}
-			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			size, err := sqlstore.Backup(ctx, from, to)
+			size, err := sqlstore.Backup(ctx, at.database, to)
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return errors.New("stopped; there is no copy")
+			}
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), backupJSON{From: from.String(), To: to, Bytes: size})
+				return printJSON(cmd.OutOrStdout(), backupJSON{From: at.database.String(), To: to, Bytes: size})
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Copied %s to %s, %d bytes.\n"+
-				"The master key is not in it: keep a copy of that in another place.\n", from, to, size)
+				"The master key is not in it: keep a copy of that in another place.\n", at.database, to, size)
 			return err
 		},
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
 // A copy that is taken under load opens with the master key, which is not in it; and
@@ -53,7 +55,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 	if line := fails(t, "backup", "--data", dir, "--to", to); !strings.Contains(line, "is there already, and is not overwritten") {
 		t.Error(line)
 	}
-	p.kill()
+	p.End(os.Kill)
 	load.Wait()
 	close(acknowledged)
 
@@ -94,7 +96,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 
 // PostgreSQL's own dump is a backup, too: what it does not know is served as well.
 func TestDumpOfPostgreSQL(t *testing.T) {
-	dir, from, to := t.TempDir(), database(t), database(t)
+	dir, from, to := t.TempDir(), postgres.Database(t), postgres.Database(t)
 	p := start(t, dir, "--database", from)
 	code, _ := p.authorize()
 	a, _ := p.redeem(code)
@@ -114,7 +116,7 @@ func TestDumpOfPostgreSQL(t *testing.T) {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}
-	p.end(os.Interrupt)
+	p.End(os.Interrupt)
 	p = start(t, dir, "--database", to)
 	if a, ok := p.refresh(token); !ok || a.Status != 200 || a.RefreshToken == token {
 		t.Errorf("%d %s", a.Status, a.Body)

@@ -5,91 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/tallystick/tallystick/internal/config"
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/server"
-	"github.com/tallystick/tallystick/internal/store/sqlstore"
 )
-
-// place is the flags that say which server a command is about: dev's by its
-// directory, or serve's by its settings.
-type place struct {
-	data, database, config string
-}
-
-func (p *place) flags(f *pflag.FlagSet) {
-	f.StringVar(&p.data, "data", "./.tallystick", "`directory` of the master key and the database of dev")
-	f.StringVar(&p.database, "database", "", "`address` of the database, sqlite:PATH or postgres://user:password@host:5432/name (default SQLite in the directory)")
-	f.StringVar(&p.config, "config", "", "`file` of settings of serve, in the place of both")
-}
-
-// found is where a server's database and master key are.
-type found struct {
-	database      string
-	word, keyFile string // of the master key: the word of the variable, or the file
-}
-
-func (p *place) find() (found, error) {
-	if p.config != "" {
-		c, err := config.Load(p.config, os.Environ())
-		if err != nil {
-			return found{}, fmt.Errorf("the settings are not right:\n%w", err)
-		}
-		return found{c.Database.Reveal(), c.MasterKey.Reveal(), c.MasterKeyFile}, nil
-	}
-	at := found{p.database, os.Getenv(server.MasterKeyVariable), filepath.Join(p.data, "master.key")}
-	if at.database == "" {
-		at.database = "sqlite:" + filepath.Join(p.data, "tallystick.db")
-	}
-	return at, nil
-}
-
-// open opens a server that exists, beside the one that runs. It makes neither a
-// database nor a master key.
-func (p *place) open(ctx context.Context) (*server.Server, error) {
-	at, err := p.find()
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := sqlstore.Locate(at.database)
-	if err != nil {
-		return nil, fmt.Errorf("--database: %w", err)
-	}
-	switch exists, err := sqlstore.Exists(cfg); { //nolint:contextcheck // it asks one question, and the driver gets no context
-	case err != nil:
-		return nil, err
-	case !exists:
-		return nil, fmt.Errorf("there is no database in %s", cfg)
-	}
-	name := server.MasterKeyVariable
-	if at.word == "" {
-		if name = at.keyFile; name == "" {
-			name = "the master key"
-		}
-		if _, err := os.Stat(at.keyFile); err != nil {
-			return nil, fmt.Errorf("%s is missing", name)
-		}
-	}
-	master, _, err := server.MasterKey(at.word, at.keyFile, at.database)
-	if err != nil {
-		return nil, err
-	}
-	srv, err := server.Open(ctx, server.Config{Database: at.database, Master: master, Log: slog.New(slog.DiscardHandler)})
-	if errors.Is(err, server.ErrMasterKey) {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return srv, err
-}
 
 func newKey() *cobra.Command {
 	cmd := &cobra.Command{
@@ -104,15 +28,6 @@ work on the database, beside the servers that run, which see it within 20 second
 	return cmd
 }
 
-// withEngine runs f on the server that the flags mean.
-func (p *place) withEngine(cmd *cobra.Command, f func(context.Context, *server.Server) error) error {
-	srv, err := p.open(cmd.Context())
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(cmd.Context(), srv), srv.Close())
-}
-
 // keyJSON is a key as the operator sees it. Scripts read its names.
 type keyJSON struct {
 	KID       string `json:"kid"`
@@ -122,6 +37,8 @@ type keyJSON struct {
 	State  string `json:"state"`
 	Active string `json:"active_at"`
 	Ends   string `json:"retired_at,omitempty"` // when it counts, or has counted, no more
+	// Revoked: it is retired and has no such time, for it counts at none.
+	Revoked bool `json:"revoked,omitempty"`
 }
 
 type macJSON struct {
@@ -140,7 +57,11 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func keyOf(k engine.KeyState, now time.Time) keyJSON {
 	out := keyJSON{KID: k.ID, Purpose: k.Purpose, Algorithm: k.Algorithm, State: "verifies", Active: stamp(k.ActiveAt)}
-	if !k.RetiredAt.IsZero() {
+	switch {
+	case k.RetiredAt.IsZero():
+	case k.RetiredAt.Before(k.ActiveAt):
+		out.Revoked = true
+	default:
 		out.Ends = stamp(k.RetiredAt)
 	}
 	switch {
@@ -215,7 +136,11 @@ func printKeys(out io.Writer, all keysJSON) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "KEY\tPURPOSE\tALGORITHM\tSTATE\tACTIVE\tENDS")
 	for _, k := range all.Signing {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KID, k.Purpose, k.Algorithm, k.State, k.Active, k.Ends)
+		ends := k.Ends
+		if k.Revoked {
+			ends = "revoked"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KID, k.Purpose, k.Algorithm, k.State, k.Active, ends)
 	}
 	for _, k := range all.MAC {
 		fmt.Fprintf(w, "%d\tcodes and refresh tokens\tHMAC\t%s\t%s\t\n", k.Number, k.State, k.Active)
@@ -281,13 +206,15 @@ func printKeysOf(out io.Writer, all keysJSON, ids []string, number uint16, asJSO
 	if asJSON {
 		return printJSON(out, made)
 	}
+	var text strings.Builder
 	for _, k := range made.Signing {
-		fmt.Fprintf(out, "%s %s signs from %s on.\n", k.Algorithm, k.KID, k.Active)
+		fmt.Fprintf(&text, "%s %s signs from %s on.\n", k.Algorithm, k.KID, k.Active)
 	}
 	for _, k := range made.MAC {
-		fmt.Fprintf(out, "Key %s makes codes and refresh tokens from %s on.\n", strconv.Itoa(int(k.Number)), k.Active)
+		fmt.Fprintf(&text, "Key %d makes codes and refresh tokens from %s on.\n", k.Number, k.Active)
 	}
-	return nil
+	_, err := io.WriteString(out, text.String())
+	return err
 }
 
 func newKeyRevoke() *cobra.Command {
@@ -299,7 +226,10 @@ func newKeyRevoke() *cobra.Command {
 		Long: `Ends a signing key now: it neither signs nor verifies any more, and is in the JWK Set
 no more. If it was the one that signs, another takes its place at once. Access tokens
 that it has signed are refused where they are verified by the new JWK Set; refresh
-tokens are none of its business, so clients get new ones and nobody signs in again.`,
+tokens are none of its business, so clients get new ones and nobody signs in again.
+
+A KID that begins with - comes last, after --.`,
+		Example: `  tallystick key revoke --config tallystick.yaml -- KID`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return usageError{cmd, errors.New("want the KID of one key; tallystick key list shows them")}
@@ -312,6 +242,10 @@ tokens are none of its business, so clients get new ones and nobody signs in aga
 			})
 		},
 	}
+	// One KID in 64 does, and nobody who is in a hurry shall be told of unknown flags.
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{cmd, fmt.Errorf("%w; a KID that begins with - comes last, after --", err)}
+	})
 	p.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -352,6 +286,15 @@ func revokeKey(ctx context.Context, srv *server.Server, kid string, out io.Write
 	if asJSON {
 		return printJSON(out, told)
 	}
-	_, err = fmt.Fprintf(out, "Revoked %s. %s signs.\nServers that run follow within 20 seconds; verifiers when they fetch the JWK Set anew.\n", kid, told.Signs)
+	text := "Servers that run follow within 20 seconds; verifiers when they fetch the JWK Set anew."
+	if revoked.Purpose != engine.Standard {
+		text = "Servers that run follow within 20 seconds. This key is in no JWK Set: who verifies by it\n" +
+			"has a copy, and goes on until he fetches it anew (a Userdocks server SDK: until it is restarted)."
+	}
+	done := "Revoked " + kid
+	if revoked.State == "retired" {
+		done = kid + " counted no more already"
+	}
+	_, err = fmt.Fprintf(out, "%s. %s signs.\n%s\n", done, told.Signs, text)
 	return err
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
 func standard(all keysJSON, algorithm string) (keys []keyJSON) {
@@ -26,7 +28,7 @@ func states(keys []keyJSON) (all []string) {
 // Keys are shown, rotated and revoked beside a server that runs, on both databases,
 // and nobody who holds a refresh token notices.
 func TestKeys(t *testing.T) {
-	for name, flags := range map[string][]string{"SQLite": nil, "PostgreSQL": {"--database", database(t)}} {
+	for name, flags := range map[string][]string{"SQLite": nil, "PostgreSQL": {"--database", postgres.Database(t)}} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			where := append([]string{"--data", dir}, flags...)
@@ -71,7 +73,7 @@ func TestKeys(t *testing.T) {
 			}
 
 			// The next start knows them all from the first moment.
-			p.end(os.Interrupt)
+			p.End(os.Interrupt)
 			p = start(t, dir, flags...)
 			set := p.page(t, "/oauth2/jwks")
 			if strings.Contains(set, es[0].KID) || !strings.Contains(set, es[1].KID) || !strings.Contains(set, revoked.Signs) {
@@ -90,15 +92,15 @@ func TestKeyNeedsWhatThereIs(t *testing.T) {
 	if line := fails(t, "key", "list", "--data", dir); !strings.Contains(line, "there is no database in sqlite:") {
 		t.Error(line)
 	}
-	empty := database(t)
+	empty := postgres.Database(t)
 	if line := fails(t, "key", "rotate", "--data", dir, "--database", empty); !strings.Contains(line, "there is no database in postgres://127.0.0.1:") {
 		t.Error(line)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	start(t, dir).end(os.Interrupt)
-	start(t, other).end(os.Interrupt)
+	start(t, dir).End(os.Interrupt)
+	start(t, other).End(os.Interrupt)
 	if line := fails(t, "key", "list", "--data", other, "--database", "sqlite:"+dir+"/tallystick.db"); !strings.Contains(line, "master.key: the master key does not fit") {
 		t.Error(line)
 	}

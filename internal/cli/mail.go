@@ -15,7 +15,7 @@ import (
 )
 
 func newMail() *cobra.Command {
-	var data, database, file string
+	var p place
 	var asJSON bool
 	var limit int
 	cmd := &cobra.Command{
@@ -26,9 +26,18 @@ func newMail() *cobra.Command {
 			if limit < 1 {
 				return usageError{cmd, fmt.Errorf("--limit: want a number of mails from 1, got %d", limit)}
 			}
-			read := func(ctx context.Context) ([]store.Mail, error) { return dev.Outbox(ctx, data, database, limit) }
-			if file != "" {
-				read = func(ctx context.Context) ([]store.Mail, error) { return servedOutbox(ctx, file, limit) }
+			served, err := p.served(cmd)
+			if err != nil {
+				return err
+			}
+			if p.database != "" {
+				if _, err := locate(p.database); err != nil {
+					return usageError{cmd, fmt.Errorf("--database: %w", err)}
+				}
+			}
+			read := func(ctx context.Context) ([]store.Mail, error) { return dev.Outbox(ctx, p.data, p.database, limit) }
+			if served {
+				read = func(ctx context.Context) ([]store.Mail, error) { return servedOutbox(ctx, p.config, limit) }
 			}
 			mails, err := read(cmd.Context())
 			if err != nil {
@@ -47,9 +56,7 @@ func newMail() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&data, "data", "./.tallystick", "`directory` of the master key and the database of dev")
-	f.StringVar(&database, "database", "", "`address` of the database, if dev has been given one")
-	f.StringVar(&file, "config", "", "`file` of settings of serve, in the place of both")
+	p.flags(f)
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.IntVar(&limit, "limit", 50, "the newest `N` mails")
 	return cmd

@@ -13,9 +13,9 @@ import (
 func TestOutboxIsVisible(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, dir, "--smtp", "smtp://user:s3cret-word@127.0.0.1:1")
-	body := `{"appUuid":"` + p.world.Userdocks.AppUUID + `","email":"new@example.com","password":"a wholly unlikely phrase",` +
+	body := `{"appUuid":"` + p.World.Userdocks.AppUUID + `","email":"new@example.com","password":"a wholly unlikely phrase",` +
 		`"passwordConfirmation":"a wholly unlikely phrase","acceptedTermsAndConditions":true,"acceptedDataPrivacy":true,"acceptPrivacyPolicy":false}`
-	res, err := p.client.Post(p.world.Issuer+"/api/v1/users?language=en", "application/json", strings.NewReader(body))
+	res, err := p.client.Post(p.World.Issuer+"/api/v1/users?language=en", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

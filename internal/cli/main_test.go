@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -10,24 +9,12 @@ import (
 	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
-// The test binary is the command, too: scripts and the crash test run it as a
-// process of its own.
+// The test binary is the command, too: scripts and nodes run it as a process of its
+// own.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){
+	testscript.Main(postgres.Tests{All: m}, map[string]func(){
 		"tallystick": func() { os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
-}
-
-// tests end the PostgreSQL that they have shared.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	code := m.M.Run()
-	if err := postgres.StopShared(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
 }
 
 func TestScripts(t *testing.T) {

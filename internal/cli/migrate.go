@@ -42,10 +42,10 @@ that it is not seen among the arguments.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var m sqlstore.Move
 			var err1, err2 error
-			if m.From, err1 = sqlstore.Locate(from); err1 != nil {
+			if m.From, err1 = locate(from); err1 != nil {
 				err1 = fmt.Errorf("--from: %w", err1)
 			}
-			if m.To, err2 = sqlstore.Locate(to); err2 != nil {
+			if m.To, err2 = locate(to); err2 != nil {
 				err2 = fmt.Errorf("--to: %w", err2)
 			}
 			if err := errors.Join(err1, err2); err != nil {

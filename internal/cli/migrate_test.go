@@ -18,6 +18,7 @@ import (
 
 	"github.com/tallystick/tallystick/internal/store/sqlstore"
 	"github.com/tallystick/tallystick/internal/testkit"
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
 // tool runs a command that is to be done, and reads what it prints as JSON.
@@ -50,7 +51,7 @@ func fails(t *testing.T, args ...string) string {
 // userdocks sends what testkit has made for a handler to the process.
 func (p *process) userdocks(t *testing.T, r *http.Request) testkit.Answer {
 	t.Helper()
-	out, err := http.NewRequest(r.Method, p.world.Issuer+r.URL.RequestURI(), r.Body)
+	out, err := http.NewRequest(r.Method, p.World.Issuer+r.URL.RequestURI(), r.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func (p *process) userdocks(t *testing.T, r *http.Request) testkit.Answer {
 // page reads what anybody can.
 func (p *process) page(t *testing.T, path string) string {
 	t.Helper()
-	res, err := p.client.Get(p.world.Issuer + path)
+	res, err := p.client.Get(p.World.Issuer + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,28 +98,28 @@ func copyFile(t *testing.T, from, to string) {
 // a browser's session, an ID of a key that verifiers have cached.
 func TestMigrateLogsNobodyOut(t *testing.T) {
 	dir, back := t.TempDir(), t.TempDir()
-	file, pg := "sqlite:"+filepath.Join(dir, "tallystick.db"), database(t)
+	file, pg := "sqlite:"+filepath.Join(dir, "tallystick.db"), postgres.Database(t)
 	p := start(t, dir, "--client-redirect", testkit.AppCallback)
-	address := strings.TrimPrefix(p.world.Issuer, "http://")
+	address := strings.TrimPrefix(p.World.Issuer, "http://")
 	code, _ := p.authorize()
 	profile, ok := p.redeem(code)
 	if !ok || profile.RefreshToken == "" {
 		t.Fatalf("%d %s", profile.Status, profile.Body)
 	}
 	spent := code
-	outstanding := p.userdocks(t, testkit.UserdocksCodes(p.world.Userdocks.AppUUID, p.world.User.Email, p.world.User.Password))
+	outstanding := p.userdocks(t, testkit.UserdocksCodes(p.World.Userdocks.AppUUID, p.World.User.Email, p.World.User.Password))
 	if outstanding.Code == "" {
 		t.Fatalf("%d %s", outstanding.Status, outstanding.Body)
 	}
-	browser := testkit.NewBrowser(t, p.client, p.world.Issuer)
+	browser := testkit.NewBrowser(t, p.client, p.World.Issuer)
 	browser.Open("/account")
-	browser.SignIn(p.world.User.Email, p.world.User.Password)
+	browser.SignIn(p.World.User.Email, p.World.User.Password)
 	keys := p.page(t, "/oauth2/jwks")
 
 	if line := fails(t, "migrate", "--from", file, "--to", pg); !strings.Contains(line, "is in use by another program; stop it first") {
 		t.Errorf("a source in use: %s", line)
 	}
-	if code := p.end(os.Interrupt); code != 0 {
+	if code := p.End(os.Interrupt); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 
@@ -143,7 +144,7 @@ func TestMigrateLogsNobodyOut(t *testing.T) {
 			return
 		}
 		// A code that was under way is good once.
-		if a := p.userdocks(t, testkit.UserdocksRedeem(p.world.Userdocks.AppUUID, outstanding.Code)); a.Status != 201 {
+		if a := p.userdocks(t, testkit.UserdocksRedeem(p.World.Userdocks.AppUUID, outstanding.Code)); a.Status != 201 {
 			t.Errorf("a code that was not redeemed: %d %s", a.Status, a.Body)
 		}
 	}
@@ -158,7 +159,7 @@ func TestMigrateLogsNobodyOut(t *testing.T) {
 	if line := fails(t, "migrate", "--from", pg, "--to", "sqlite:"+filepath.Join(back, "tallystick.db")); !strings.Contains(line, "in use by another tallystick") {
 		t.Errorf("a source in use: %s", line)
 	}
-	p.end(os.Interrupt)
+	p.End(os.Interrupt)
 	// What is at the target now is newer than the source.
 	if line := fails(t, "migrate", "--from", file, "--to", pg); !strings.Contains(line, "has been used since; nothing was changed") {
 		t.Errorf("again: %s", line)
@@ -174,8 +175,8 @@ func TestMigrateLogsNobodyOut(t *testing.T) {
 // was not.
 func TestMigrateKilled(t *testing.T) {
 	const rows = 60_000
-	dir, pg := t.TempDir(), database(t)
-	start(t, dir).end(os.Interrupt)
+	dir, pg := t.TempDir(), postgres.Database(t)
+	start(t, dir).End(os.Interrupt)
 	path := filepath.Join(dir, "tallystick.db")
 	source, err := sql.Open("sqlite", path)
 	if err == nil {

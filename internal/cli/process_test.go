@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -18,100 +16,27 @@ import (
 	"github.com/tallystick/tallystick/internal/testkit"
 )
 
-// process is a `tallystick dev` that runs on its own.
+// process is a `tallystick dev` that runs on its own, and a client of it.
 type process struct {
-	dir    string
-	cmd    *exec.Cmd
-	out    io.Reader
-	banner string
-	stdout chan struct{} // closed when the process has closed its output
-	world  devJSON
+	*testkit.Node
 	client *http.Client
 }
 
-type devJSON struct {
-	Issuer string `json:"issuer"`
-	User   struct{ Email, Password, Sub string }
-
-	Userdocks struct {
-		APIURI      string `json:"api_uri"`
-		AppUUID     string `json:"app_uuid"`
-		RedirectURI string `json:"redirect_uri"`
-		ReadAPIKey  string `json:"read_api_key"`
-		WriteAPIKey string `json:"write_api_key"`
-		User        struct{ Email, Password string }
-	}
-	Dressipi struct {
-		BaseURI        string `json:"base_uri"`
-		ClientID       string `json:"client_id"`
-		SecondClientID string `json:"second_client_id"`
-	}
-}
-
-// start runs dev and waits for its banner, which it prints when it is ready.
+// start runs dev and waits for its banner.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := launch(t, dir, args...)
-	p.ready(t)
+	p := clientOf(testkit.Launch(t, dir, testkit.Dev(dir, args...)))
+	p.Ready(t)
 	return p
 }
 
-// launch runs dev, and does not wait for it.
-func launch(t *testing.T, dir string, args ...string) *process {
-	t.Helper()
-	p := &process{dir: dir, stdout: make(chan struct{}), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	p.cmd = exec.Command("tallystick", append([]string{"dev", "--listen", "127.0.0.1:0", "--data", dir}, args...)...)
-	out, err := p.cmd.StdoutPipe()
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.out = out
-	t.Cleanup(p.kill)
-	return p
-}
-
-func (p *process) ready(t *testing.T) {
-	t.Helper()
-	lines := bufio.NewScanner(p.out)
-	for lines.Scan() && !strings.Contains(lines.Text(), "Stop ") {
-		p.banner += lines.Text() + "\n"
-	}
-	go func() {
-		defer close(p.stdout)
-		_, _ = io.Copy(io.Discard, p.out)
-	}()
-	if !strings.Contains(p.banner, "dev.json") {
-		t.Fatal("the process ended before it was ready")
-	}
-	text, err := os.ReadFile(filepath.Join(p.dir, "dev.json"))
-	if err == nil {
-		err = json.Unmarshal(text, &p.world)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// kill is kill -9: nothing is finished, nothing is written.
-func (p *process) kill() { p.end(os.Kill) }
-
-// end sends a signal and waits; the exit code is -1 for a killed process.
-func (p *process) end(sig os.Signal) int {
-	if p.cmd.ProcessState != nil {
-		return p.cmd.ProcessState.ExitCode()
-	}
-	_ = p.cmd.Process.Signal(sig) // it may have ended by itself
-	<-p.stdout
-	_ = p.cmd.Wait() // its error is the exit code
-	return p.cmd.ProcessState.ExitCode()
+func clientOf(n *testkit.Node) *process {
+	return &process{n, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 }
 
 // send posts to the Dressipi face; ok is false if no whole answer came.
 func (p *process) send(method, path string, q url.Values) (a testkit.Answer, ok bool) {
-	r, err := http.NewRequest(method, p.world.Dressipi.BaseURI+path+"?"+q.Encode(), nil)
+	r, err := http.NewRequest(method, p.World.Dressipi.BaseURI+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return a, false
 	}
@@ -129,7 +54,7 @@ func (p *process) send(method, path string, q url.Values) (a testkit.Answer, ok 
 
 func (p *process) authorize() (string, bool) {
 	a, ok := p.send("GET", "/oauth/authorize", url.Values{
-		"redirect_uri": {oauth.URNAuto}, "response_type": {"code"}, "client_id": {p.world.Dressipi.ClientID}, "state": {"s"},
+		"redirect_uri": {oauth.URNAuto}, "response_type": {"code"}, "client_id": {p.World.Dressipi.ClientID}, "state": {"s"},
 		"code_challenge_method": {oauth.S256}, "code_challenge": {testkit.Challenge},
 	})
 	return a.Code, ok && a.Code != ""
@@ -137,14 +62,14 @@ func (p *process) authorize() (string, bool) {
 
 func (p *process) redeem(code string) (testkit.Answer, bool) {
 	return p.send("POST", "/oauth/token", url.Values{
-		"redirect_uri": {oauth.URNAuto}, "grant_type": {"authorization_code"}, "client_id": {p.world.Dressipi.ClientID},
+		"redirect_uri": {oauth.URNAuto}, "grant_type": {"authorization_code"}, "client_id": {p.World.Dressipi.ClientID},
 		"code": {code}, "code_verifier": {testkit.Verifier},
 	})
 }
 
 func (p *process) refresh(token string) (testkit.Answer, bool) {
 	return p.send("POST", "/oauth/token", url.Values{
-		"grant_type": {"refresh_token"}, "client_id": {p.world.Dressipi.ClientID}, "refresh_token": {token},
+		"grant_type": {"refresh_token"}, "client_id": {p.World.Dressipi.ClientID}, "refresh_token": {token},
 	})
 }
 
@@ -182,7 +107,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		for range 40 + 60*round {
 			<-acknowledged
 		}
-		p.kill()
+		p.End(os.Kill)
 		stopped := make(chan struct{})
 		go func() { load.Wait(); close(stopped) }()
 		for drained := false; !drained; {
@@ -198,7 +123,7 @@ func TestKilledUnderLoad(t *testing.T) {
 			ledgers[i].audit(t, p, round)
 		}
 	}
-	if code := p.end(os.Interrupt); code != 0 {
+	if code := p.End(os.Interrupt); code != 0 {
 		t.Errorf("an interrupted server exits with %d, want 0", code)
 	}
 }
@@ -266,9 +191,9 @@ func TestPrintedExchangesCanBePasted(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--tls"}} {
 		p := start(t, filepath.Join(t.TempDir(), "with a space"), flags...)
 		for _, face := range []string{"Dressipi face", "Userdocks face"} {
-			_, block, ok := strings.Cut(p.banner, face)
+			_, block, ok := strings.Cut(p.Banner, face)
 			if !ok {
-				t.Fatalf("no %s in the banner:\n%s", face, p.banner)
+				t.Fatalf("no %s in the banner:\n%s", face, p.Banner)
 			}
 			_, block, _ = strings.Cut(block, "\n")
 			block, _, _ = strings.Cut(block, "\n\n")
@@ -297,7 +222,7 @@ func refused(t *testing.T, args ...string) string {
 func TestWhereDevMustNotStart(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	p := start(t, dir)
-	address := strings.TrimPrefix(p.world.Issuer, "http://")
+	address := strings.TrimPrefix(p.World.Issuer, "http://")
 	if line := refused(t, "--listen", address, "--data", other); !strings.Contains(line, address+" is taken by another program") {
 		t.Errorf("a taken port: %s", line)
 	}
@@ -314,9 +239,9 @@ func TestWhereDevMustNotStart(t *testing.T) {
 	if _, ok := p.authorize(); !ok {
 		t.Error("the running server does not answer any more")
 	}
-	p.end(os.Interrupt)
+	p.End(os.Interrupt)
 
-	start(t, other).end(os.Interrupt)
+	start(t, other).End(os.Interrupt)
 	key, err := os.ReadFile(filepath.Join(other, "master.key"))
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "master.key"), key, 0o600)
@@ -340,16 +265,16 @@ func TestWhereDevMustNotStart(t *testing.T) {
 func TestWorldComesBack(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, dir)
-	before := p.world
-	if code := p.end(os.Interrupt); code != 0 {
+	before := p.World
+	if code := p.End(os.Interrupt); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	p = start(t, dir)
-	after := p.world
+	after := p.World
 	if after.Issuer == before.Issuer {
 		t.Log("the same port was drawn twice")
 	}
-	for _, w := range []*devJSON{&before, &after} {
+	for _, w := range []*testkit.DevJSON{&before, &after} {
 		w.Issuer, w.Userdocks.APIURI, w.Userdocks.RedirectURI, w.Dressipi.BaseURI = "", "", "", ""
 	}
 	if before != after {

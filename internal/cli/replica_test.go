@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -89,43 +88,21 @@ func (b *balancer) await(t *testing.T, i int) {
 	t.Fatalf("node %d is not ready", i)
 }
 
-// node launches a dev on a PostgreSQL, with the master key of its siblings.
-func node(t *testing.T, database, issuer, listen string) *process {
+// replica launches a dev on a PostgreSQL, with the master key of its siblings.
+func replica(t *testing.T, database, issuer, listen string) *process {
 	t.Helper()
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "master.key"), sharedKey)
-	return launch(t, dir, "--database", database, "--issuer", issuer, "--listen", listen, "--shutdown-notice", "1s")
+	return clientOf(testkit.Launch(t, dir, testkit.Replica(dir, "--database", database, "--issuer", issuer, "--listen", listen, "--shutdown-notice", "1s")))
 }
-
-var clickFirst = regexp.MustCompile(`Click first\s+(http://\S+)/dev`)
 
 // address is where the process itself listens.
 func (p *process) address(t *testing.T) *url.URL {
 	t.Helper()
-	m := clickFirst.FindStringSubmatch(p.banner)
-	if m == nil {
-		t.Fatalf("no address in the banner:\n%s", p.banner)
-	}
-	u, err := url.Parse(m[1])
+	u, err := url.Parse(p.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
-}
-
-const sharedKey = "tallystick-master-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n"
-
-func database(t *testing.T) string {
-	t.Helper()
-	server, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	url, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return url
 }
 
 // Two nodes start at the same moment on an empty database and are one server: the same
@@ -133,17 +110,17 @@ func database(t *testing.T) string {
 // turn under load, and nobody notices.
 func TestRollingRestart(t *testing.T) {
 	const clients, rounds = 8, 2
-	b, db := newBalancer(t), database(t)
+	b, db := newBalancer(t), postgres.Database(t)
 	var nodes [2]*process
 	for i := range nodes {
-		nodes[i] = node(t, db, b.url, "127.0.0.1:0")
+		nodes[i] = replica(t, db, b.url, "127.0.0.1:0")
 	}
 	for i, p := range nodes {
-		p.ready(t)
+		p.Ready(t)
 		b.nodes[i] = p.address(t)
 	}
-	if nodes[0].world != nodes[1].world || nodes[0].world.User.Sub == "" {
-		t.Fatalf("two worlds:\n%+v\n%+v", nodes[0].world, nodes[1].world)
+	if nodes[0].World != nodes[1].World || nodes[0].World.User.Sub == "" {
+		t.Fatalf("two worlds:\n%+v\n%+v", nodes[0].World, nodes[1].World)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -167,7 +144,7 @@ func TestRollingRestart(t *testing.T) {
 		for i := range nodes {
 			p := nodes[i]
 			before := sent.Load()
-			if code := p.end(syscall.SIGTERM); code != 0 {
+			if code := p.End(syscall.SIGTERM); code != 0 {
 				t.Errorf("node %d exits with %d", i, code)
 			}
 			for sent.Load() < before+50 { // the other one serves alone
@@ -177,8 +154,8 @@ func TestRollingRestart(t *testing.T) {
 				<-time.After(time.Millisecond)
 			}
 			b.up[i].Store(false)
-			nodes[i] = node(t, db, b.url, p.address(t).Host)
-			nodes[i].ready(t)
+			nodes[i] = replica(t, db, b.url, p.address(t).Host)
+			nodes[i].Ready(t)
 			b.await(t, i)
 		}
 	}
@@ -230,8 +207,8 @@ func exchange(p *process, stop <-chan struct{}, sent *atomic.Int64) string {
 
 // A replica needs the master key of the others.
 func TestReplicaWithAnotherKey(t *testing.T) {
-	db := database(t)
-	node(t, db, "http://127.0.0.1:9", "127.0.0.1:0").ready(t)
+	db := postgres.Database(t)
+	replica(t, db, "http://127.0.0.1:9", "127.0.0.1:0").Ready(t)
 	line := refused(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--database", db)
 	if !regexp.MustCompile(`master\.key: the master key does not fit this database: .*; bring the key`).MatchString(line) {
 		t.Error(line)

@@ -22,6 +22,7 @@ import (
 	"github.com/tallystick/tallystick/internal/seed"
 	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/store"
+	"github.com/tallystick/tallystick/internal/store/sqlstore"
 )
 
 func newServe() *cobra.Command {
@@ -53,9 +54,9 @@ what is under way has ten seconds to end.`,
 			if cmd.Flags().Changed("initial-token") && initial <= 0 {
 				return usageError{cmd, fmt.Errorf("--initial-token: want how long it is good for, such as 24h, got %v", initial)}
 			}
-			c, err := config.Load(file, os.Environ())
+			c, err := loadSettings(file)
 			if err != nil {
-				return fmt.Errorf("the settings are not right:\n%w", err)
+				return err
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -63,7 +64,9 @@ what is under way has ten seconds to end.`,
 			if initial > 0 {
 				return printInitialToken(ctx, &c, initial, cmd.OutOrStdout())
 			}
-			err = serve(ctx, &c, logOf(c.Log, cmd.ErrOrStderr()))
+			log := logOf(c.Log, cmd.ErrOrStderr())
+			go goOn(ctx, log)
+			err = serve(ctx, &c, log)
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // it was stopped while it started
 			}
@@ -77,8 +80,26 @@ what is under way has ten seconds to end.`,
 	return cmd
 }
 
+// goOn keeps what must not end a server from ending it.
+func goOn(ctx context.Context, log *slog.Logger) {
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	for {
+		select {
+		case <-hup:
+			log.Warn("SIGHUP changes nothing: settings and clients are read at the start, a renewed certificate is followed by itself")
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // serve runs until ctx is done.
 func serve(ctx context.Context, c *config.Config, log *slog.Logger) (err error) {
+	for _, name := range c.Ignored {
+		log.Warn("this variable is no setting and is ignored", "variable", name)
+	}
 	clients, err := readClients(c.Clients)
 	if err != nil {
 		return err
@@ -88,6 +109,13 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger) (err error) 
 		if secure, err = server.TLS(c.TLS.CertFile, c.TLS.KeyFile, log); err != nil {
 			return err
 		}
+	}
+	database, there, err := databaseOf(c) //nolint:contextcheck // it asks one question, and the driver gets no context
+	if err != nil {
+		return err
+	}
+	if !there { // who has mistyped a path must see why everybody is logged out
+		log.Warn("there is no database yet; a new one is made", "database", database.String())
 	}
 	lock, err := server.Lock(c.Database.Reveal())
 	if err != nil {
@@ -102,18 +130,12 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger) (err error) 
 	if err := apply(ctx, srv, clients, log); err != nil {
 		return err
 	}
+	var metrics net.Listener
 	if c.Metrics.Listen != "" {
-		l, err := listen("metrics.listen", c.Metrics.Listen)
-		if err != nil {
+		if metrics, err = listen("metrics.listen", c.Metrics.Listen); err != nil {
 			return err
 		}
-		defer l.Close()
-		log.Info("metrics", "listen", l.Addr().String())
-		go func() {
-			if err := srv.ServeMetrics(ctx, l); err != nil && ctx.Err() == nil {
-				log.Error("metrics", "err", err)
-			}
-		}()
+		defer metrics.Close()
 	}
 	// Last of all: who can connect is answered.
 	l, err := listen("listen", c.Listen)
@@ -121,13 +143,31 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger) (err error) 
 		return err
 	}
 	defer l.Close()
-	log.Info("ready", "issuer", c.Issuer, "listen", l.Addr().String())
+	if metrics != nil {
+		log.Info("metrics", "listen", metrics.Addr().String())
+		go func() {
+			if err := srv.ServeMetrics(ctx, metrics); err != nil && ctx.Err() == nil {
+				log.Error("metrics", "err", err)
+			}
+		}()
+	}
+	log.Info("ready", "issuer", c.Issuer, "listen", l.Addr().String(), "database", database.String())
+	defer context.AfterFunc(ctx, func() { log.Info("stopping") })()
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
 	err = srv.Serve(ctx, l)
 	log.Info("stopped")
 	return err
+}
+
+// databaseOf is where the database of the settings is, and whether it is there.
+func databaseOf(c *config.Config) (at sqlstore.Config, there bool, err error) {
+	if at, err = locate(c.Database.Reveal()); err != nil {
+		return at, false, fmt.Errorf("database: %w", err)
+	}
+	there, err = exists(at)
+	return at, there, err
 }
 
 // open opens the server of the settings.
@@ -181,10 +221,19 @@ func keyName(c *config.Config) string {
 func readClients(paths []string) ([]*seed.File, error) {
 	var files []*seed.File
 	var errs []error
+	in := map[string]string{}
 	for _, path := range paths {
 		f, err := seed.Read(path)
 		if err == nil && len(f.Users) > 0 {
 			err = errors.New("users are for dev; here they register themselves")
+		}
+		if err == nil {
+			for _, c := range f.Clients {
+				if other, ok := in[c.ID]; ok {
+					err = errors.Join(err, fmt.Errorf("the client %q stands in %s, too", c.ID, other))
+				}
+				in[c.ID] = path
+			}
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("clients: %s: %w", path, err))
@@ -205,7 +254,7 @@ func apply(ctx context.Context, srv *server.Server, files []*seed.File, log *slo
 			return fmt.Errorf("clients: %w", err)
 		}
 	}
-	return w.Only(files)
+	return w.Only(files, log)
 }
 
 func listen(key, address string) (net.Listener, error) {
@@ -233,6 +282,13 @@ func printInitialToken(ctx context.Context, c *config.Config, lifetime time.Dura
 	if c.Registration.Mode != "token" {
 		return fmt.Errorf("registration.mode: an initial access token is for the mode token, not for %s", c.Registration.Mode)
 	}
+	database, there, err := databaseOf(c) //nolint:contextcheck // it asks one question, and the driver gets no context
+	if err != nil {
+		return err
+	}
+	if !there { // and is not to be made here: it would be this user's, not the server's
+		return fmt.Errorf("there is no database in %s; start the server once", database)
+	}
 	srv, err := open(ctx, c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -247,9 +303,9 @@ func printInitialToken(ctx context.Context, c *config.Config, lifetime time.Dura
 
 // servedOutbox reads the outbox of a server that is run by a file of settings.
 func servedOutbox(ctx context.Context, file string, limit int) ([]store.Mail, error) {
-	c, err := config.Load(file, os.Environ())
+	c, err := loadSettings(file)
 	if err != nil {
-		return nil, fmt.Errorf("the settings are not right:\n%w", err)
+		return nil, err
 	}
 	if _, err := os.Stat(c.MasterKeyFile); err != nil && c.MasterKey == "" {
 		return nil, fmt.Errorf("%s is missing", c.MasterKeyFile) // and is not to be made here
@@ -258,5 +314,9 @@ func servedOutbox(ctx context.Context, file string, limit int) ([]store.Mail, er
 	if err != nil {
 		return nil, err
 	}
-	return server.Outbox(ctx, c.Database.Reveal(), master, limit)
+	mails, err := server.Outbox(ctx, c.Database.Reveal(), master, limit)
+	if errors.Is(err, server.ErrMasterKey) {
+		err = fmt.Errorf("%s: %w", keyName(&c), err)
+	}
+	return mails, err
 }

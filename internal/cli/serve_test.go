@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,13 +11,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/tallystick/tallystick/internal/testkit"
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
 // served is a `tallystick serve` that runs on its own.
 type served struct {
 	*process
 	url, metrics string
-	log          func() string // all of it, once the process has ended
 }
 
 const settings = `
@@ -40,43 +42,28 @@ const twoClients = `{"clients": [
 // serving starts it by the settings in dir and waits until it says that it is ready.
 func serving(t *testing.T, dir string) *served {
 	t.Helper()
-	s := &served{process: &process{stdout: make(chan struct{}), client: &http.Client{Transport: &http.Transport{}}}}
-	s.cmd = exec.Command("tallystick", "serve", "--config", filepath.Join(dir, "t.yaml"))
-	out, err := s.cmd.StderrPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.kill)
-	all := &strings.Builder{}
-	lines := bufio.NewScanner(out)
-	for s.url == "" && lines.Scan() {
-		all.WriteString(lines.Text() + "\n")
-		var line struct{ Msg, Listen string }
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Errorf("not a line of JSON: %s", lines.Text())
+	s := &served{process: clientOf(testkit.Launch(t, dir, exec.Command("tallystick", "serve", "--config", filepath.Join(dir, "t.yaml"))))}
+	for range 6000 {
+		for text := range strings.Lines(s.Log()) {
+			if !strings.HasSuffix(text, "\n") {
+				break // it is being written
+			}
+			var line struct{ Msg, Listen string }
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Fatalf("not a line of JSON: %s", text)
+			}
+			switch line.Msg {
+			case "metrics":
+				s.metrics = "http://" + line.Listen
+			case "ready":
+				s.url = "http://" + line.Listen
+				return s
+			}
 		}
-		switch line.Msg {
-		case "metrics":
-			s.metrics = "http://" + line.Listen
-		case "ready":
-			s.url = "http://" + line.Listen
-		}
+		<-time.After(5 * time.Millisecond)
 	}
-	if s.url == "" {
-		close(s.stdout)
-		t.Fatalf("the process ended before it was ready:\n%s", all)
-	}
-	go func() {
-		defer close(s.stdout)
-		for lines.Scan() {
-			all.WriteString(lines.Text() + "\n")
-		}
-	}()
-	s.log = func() string { <-s.stdout; return all.String() }
-	return s
+	t.Fatalf("the process is not ready:\n%s", s.Log())
+	return nil
 }
 
 func (s *served) status(t *testing.T, r *http.Request) (int, bool) {
@@ -162,7 +149,7 @@ func TestServe(t *testing.T) {
 	}
 
 	// The default notice is a second.
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(s.PID(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	for status := 200; status != 503; status, _ = s.get(t, s.url+"/readyz") {
@@ -173,10 +160,10 @@ func TestServe(t *testing.T) {
 	if !s.authenticates(t, "one") {
 		t.Error("it does not serve while it tells that it goes")
 	}
-	if code := s.end(syscall.Signal(0)); code != 0 {
+	if code := s.End(syscall.Signal(0)); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	log := s.log()
+	log := s.Log()
 	if strings.Contains(log, "secret-of-more") || !strings.Contains(log, `"msg":"stopped"`) {
 		t.Errorf("the log:\n%s", log)
 	}
@@ -192,13 +179,13 @@ func TestServe(t *testing.T) {
 		if !s.authenticates(t, "one") || s.authenticates(t, "two") != step.two {
 			t.Errorf("by the file %s: one %v, two %v", step.file, s.authenticates(t, "one"), s.authenticates(t, "two"))
 		}
-		if code := s.end(syscall.SIGINT); code != 0 {
+		if code := s.End(syscall.SIGINT); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 	}
 
 	// A key that does not fit is told, and one that was just made is not left behind.
-	writeFile(t, filepath.Join(dir, "master.key"), sharedKey)
+	writeFile(t, filepath.Join(dir, "master.key"), testkit.ReplicaKey+"\n")
 	line, err := exec.Command("tallystick", "serve", "--config", filepath.Join(dir, "t.yaml")).CombinedOutput()
 	if err == nil || !strings.Contains(string(line), "master.key: the master key does not fit this database") {
 		t.Errorf("%v %s", err, line)
@@ -208,8 +195,8 @@ func TestServe(t *testing.T) {
 // The second node of a PostgreSQL is told that it needs the first one's key, and has
 // made none.
 func TestServeNeedsTheKeyOfItsSiblings(t *testing.T) {
-	dir, db := t.TempDir(), database(t)
-	node(t, db, "https://login.example.com", "127.0.0.1:0").ready(t)
+	dir, db := t.TempDir(), postgres.Database(t)
+	replica(t, db, "https://login.example.com", "127.0.0.1:0").Ready(t)
 	text := strings.Replace(strings.ReplaceAll(settings, "DIR", dir), "database: sqlite:"+dir+"/t.db", "database: "+db, 1)
 	writeFile(t, filepath.Join(dir, "t.yaml"), strings.Replace(text, "clients: ["+dir+"/clients.json]", "", 1))
 	line, err := exec.Command("tallystick", "serve", "--config", filepath.Join(dir, "t.yaml")).CombinedOutput()
@@ -219,7 +206,7 @@ func TestServeNeedsTheKeyOfItsSiblings(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "master.key")); err == nil {
 		t.Error("a key was left behind")
 	}
-	writeFile(t, filepath.Join(dir, "master.key"), sharedKey)
+	writeFile(t, filepath.Join(dir, "master.key"), testkit.ReplicaKey+"\n")
 	s := serving(t, dir)
 	if status, _ := s.get(t, s.url+"/readyz"); status != 200 {
 		t.Errorf("with the key: readyz %d", status)

@@ -106,7 +106,10 @@ func CheckDatabase(address string) error {
 		return nil
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Host == "" && u.RawQuery == "" {
+	// A raw @ or # in a password would put the rest of it into the host, which errors
+	// name.
+	raw := err == nil && (u.Fragment != "" || strings.Contains(address, "@") && (u.User == nil || strings.Count(address, "@") > 1))
+	if err != nil || raw || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Host == "" && u.RawQuery == "" {
 		return errors.New("want sqlite:PATH or postgres://user:password@host:5432/name, with special characters of the password percent-encoded")
 	}
 	return nil

@@ -39,7 +39,7 @@ type Config struct {
 	Resources []string `yaml:"resources"`
 	// JSON files of clients, {"clients": [...]}, each with its client_id and the names
 	// of RFC 7591. They are applied at each start; a client that is in none of them any
-	// more is disabled.
+	// more is disabled. Without any file nothing is applied and nothing is disabled.
 	Clients []string `yaml:"clients"`
 	// How long /readyz says that this node goes before it closes its port: the time
 	// that a load balancer needs to see it.
@@ -55,6 +55,8 @@ type Config struct {
 
 	// MasterKey comes from the environment only: a file of settings is no place for it.
 	MasterKey Secret `yaml:"-"`
+	// Ignored names the variables that begin as settings do and are none.
+	Ignored []string `yaml:"-"`
 }
 
 // TLS is who speaks https to the world.
@@ -81,7 +83,8 @@ const (
 // Mail is how mails leave.
 type Mail struct {
 	// Mail server, smtp://user:password@host:587 or smtps://host. "" sends nothing:
-	// mails wait for a node that does.
+	// mails wait for a node that does, and the pages of this one offer nothing that
+	// needs a mail, such as a new password.
 	SMTP Secret `yaml:"smtp"`
 	// File that holds the URL of the mail server, in the place of smtp.
 	SMTPFile string `yaml:"smtp_file"`

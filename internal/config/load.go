@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -169,9 +170,23 @@ func wanted(field reflect.Type) error {
 	return errors.New("want a text")
 }
 
+// orchestrated are the variables that Kubernetes makes of a service's name.
+var orchestrated = regexp.MustCompile(`(^|_)(SERVICE_HOST|PORT)(_|$)`)
+
+// has reports whether a variable's name, without the prefix, is that of a setting.
+func (c *Config) has(name string) bool {
+	in, key := reflect.ValueOf(c).Elem(), strings.ToLower(name)
+	section, rest, _ := strings.Cut(key, "_")
+	if s, ok := fieldOf(in, section); ok && s.Kind() == reflect.Struct {
+		in, key = s, rest
+	}
+	f, ok := fieldOf(in, key)
+	return ok && f.Kind() != reflect.Struct
+}
+
 // environment reads the variables, one by one, so that a fault can be told with the
-// name of its own. Those of other names are nobody's fault: an orchestrator puts
-// TALLYSTICK_PORT there by itself.
+// name of its own. Those of other names are no fault, for they may be somebody else's,
+// but are noted.
 func (c *Config) environment(environ []string) (errs []error) {
 	for _, pair := range environ {
 		variable, value, _ := strings.Cut(pair, "=")
@@ -181,6 +196,12 @@ func (c *Config) environment(environ []string) (errs []error) {
 		}
 		if name == "MASTER_KEY" {
 			c.MasterKey = Secret(value)
+			continue
+		}
+		if !c.has(name) {
+			if !orchestrated.MatchString(name) {
+				c.Ignored = append(c.Ignored, variable)
+			}
 			continue
 		}
 		// The names of the file, in upper case.

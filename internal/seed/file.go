@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -74,10 +75,14 @@ func parse(text []byte) (*File, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&raw); err != nil {
-		return nil, fmt.Errorf(`want {"clients": [...], "users": [...]}: %w`, err)
+		return nil, fmt.Errorf(`want {"clients": [...], "users": [...]}: %w`, inJSON(err))
 	}
 	if dec.More() {
 		return nil, errors.New("want one JSON object and nothing after it")
+	}
+	// What some program writes that has nothing to say must not disable everybody.
+	if bytes.Equal(bytes.TrimSpace(text), []byte("null")) {
+		return nil, errors.New(`want {"clients": [...], "users": [...]}, got null`)
 	}
 	file := new(File)
 	var errs []error
@@ -114,6 +119,26 @@ func parse(text []byte) (*File, error) {
 	return file, errors.Join(errs...)
 }
 
+// inJSON says of a value of the wrong kind what it is and where, without the names of
+// Go's types.
+func inJSON(err error) error {
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	where := e.Field[strings.LastIndexByte(e.Field, '.')+1:] // without an embedded struct
+	if where != "" {
+		where += ": "
+	}
+	want := map[reflect.Kind]string{
+		reflect.Bool: "true or false", reflect.String: "a text", reflect.Slice: "a list", reflect.Struct: "an object", reflect.Map: "an object",
+	}[e.Type.Kind()]
+	if want == "" {
+		want = "a number"
+	}
+	return fmt.Errorf("%swant %s, got %s", where, want, e.Value)
+}
+
 // parseClient reads RFC 7591 metadata with an id, a secret and policy names. What
 // is left out gets the defaults that a client of its kind has.
 func parseClient(text json.RawMessage) (c Client, unknown []string, err error) {
@@ -129,7 +154,7 @@ func parseClient(text json.RawMessage) (c Client, unknown []string, err error) {
 		URI    string           `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(text, &own); err != nil {
-		return c, nil, err
+		return c, nil, inJSON(err)
 	}
 	c.ID = own.ID
 	if own.Method == "" {
@@ -144,7 +169,7 @@ func parseClient(text json.RawMessage) (c Client, unknown []string, err error) {
 	}
 	c.Policy = oauth.DefaultPolicy(own.Method)
 	if err := json.Unmarshal(text, &c.Client); err != nil {
-		return c, nil, err
+		return c, nil, inJSON(err)
 	}
 	c.AuthMethod, c.secret = own.Method, own.Secret
 	c.Complete()

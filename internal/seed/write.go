@@ -30,19 +30,21 @@ type Writer struct {
 	Err    error
 }
 
-// File puts the clients of a file into the store.
+// File puts the clients of a file into the store; none of them if one may not be.
 func (w *Writer) File(f *File, log *slog.Logger) error {
 	for _, name := range f.Unknown {
 		log.Warn("this member means nothing here and is ignored", "member", name)
 	}
 	for _, c := range f.Clients {
-		if len(c.secret) > 0 && len(c.secret) < 32 {
-			log.Warn("this client_secret is short; 32 random characters cannot be guessed", "client", c.ID)
-		}
 		if have, found, err := w.Store.Client(w.Ctx, c.ID); err != nil {
 			return err
 		} else if found && have.Source != Source {
 			return fmt.Errorf("the client_id %q is taken by a client that stands in no file (its source is %s)", c.ID, have.Source)
+		}
+	}
+	for _, c := range f.Clients {
+		if len(c.secret) > 0 && len(c.secret) < 32 {
+			log.Warn("this client_secret is short; 32 random characters cannot be guessed", "client", c.ID)
 		}
 		w.Client(store.Client{Face: oidc.Name, Source: Source, Client: c.Client})
 		if c.HasSecret() {
@@ -54,7 +56,7 @@ func (w *Writer) File(f *File, log *slog.Logger) error {
 
 // Only disables the clients of files that are in none of these any more. Whoever puts
 // one back enables it again.
-func (w *Writer) Only(files []*File) error {
+func (w *Writer) Only(files []*File, log *slog.Logger) error {
 	all, err := w.Store.ClientsOf(w.Ctx, oidc.Name)
 	if err != nil {
 		return err
@@ -70,6 +72,7 @@ func (w *Writer) Only(files []*File) error {
 		if err := w.Store.PutClient(w.Ctx, c); err != nil {
 			return err
 		}
+		log.Warn("this client stands in no file any more and is disabled", "client", c.ID)
 	}
 	return nil
 }

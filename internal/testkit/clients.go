@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -88,6 +89,15 @@ func DressipiRefresh(client, token string) *http.Request {
 	return httptest.NewRequest("POST", "/api/oauth/token?"+url.Values{
 		"redirect_uri": {oauth.URNAuto}, "grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {token},
 	}.Encode(), nil)
+}
+
+// PublicRefresh is the refresh of a public client of the standard face (RFC 6749 §6).
+func PublicRefresh(client, token string) *http.Request {
+	body := url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {token}}.Encode()
+	r := httptest.NewRequest("POST", "/oauth2/token", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil } // who sends it twice needs it
+	return r
 }
 
 // UserdocksCodes asks for a code by e-mail address and password.

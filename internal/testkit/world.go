@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/tallystick/tallystick/internal/engine"
+	"github.com/tallystick/tallystick/internal/mail"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/password"
 	"github.com/tallystick/tallystick/internal/seal"
@@ -171,7 +172,7 @@ func NewMaster(t testing.TB) *seal.Master {
 
 func config(path string, master *seal.Master, clock *Clock) server.Config {
 	return server.Config{
-		Database: path, Issuer: Issuer, Master: master, Now: clock.Now, Hasher: cheapHasher(), Log: NoLog(),
+		Database: path, Issuer: Issuer, Master: master, Now: clock.Now, Hasher: cheapHasher(), Log: NoLog(), Mail: new(mail.Mailbox),
 		Registration: engine.Registration{Mode: engine.RegistrationOpen, AnyScope: true, ClientCredentials: true}, Loopback: true,
 	}
 }

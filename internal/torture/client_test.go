@@ -17,10 +17,11 @@ import (
 // told: that it must be able to rely on.
 type client struct {
 	net     *network
-	id      string
+	shop    string // whose codes are redeemed
+	spa     string // whose token is refreshed; "" = the shop's
 	seen    *seen
 	token   string   // the newest refresh token that was acknowledged
-	unused  []string // acknowledged, of other grants
+	unused  []string // acknowledged, of other grants of the shop
 	spent   []string // codes whose redemption was acknowledged
 	pending string   // a code whose redemption was sent and not answered
 }
@@ -65,27 +66,62 @@ func (s *seen) counts() string {
 		s.refused.Load(), s.twice.Load(), s.stuck.Load(), s.odd.Load(), s.unavailable.Load(), s.unanswered.Load())
 }
 
-// newClients are apps with a grant each.
-func newClients(t *testing.T, n int, net *network, at *node) ([]*client, *seen) {
+// newClients are apps with a grant each. Every other one is of the shop, whose replays
+// are refused; those between are of people in a browser app, whose replays end the grant.
+func newClients(t *testing.T, n int, net *network, at *node, people ...testkit.Person) ([]*client, *seen) {
 	t.Helper()
+	people = append(people, testkit.Person{Username: at.World.User.Email, Password: at.World.User.Password})
+	spa := relyingParty(t, net, at.World.Clients.SPA.ClientID, "")
+	browsers := make([]*testkit.Browser, len(people))
+	for i := range browsers {
+		browsers[i] = testkit.NewBrowser(t, spa.HTTP, issuer)
+	}
 	all, s := make([]*client, n), new(seen)
 	for i := range all {
-		c := &client{net: net, id: at.world.Dressipi.ClientID, seen: s}
-		a := c.redeem(c.net.ask(testkit.DressipiAuthorize(c.id)).Code)
-		if a.Status != http.StatusOK {
+		c := &client{net: net, shop: at.World.Dressipi.ClientID, seen: s}
+		if who := i / 2 % len(people); i%2 == 1 {
+			c.spa, c.token = spa.ID, spa.SignIn(t, browsers[who], people[who], nil).RefreshToken
+		} else if a := c.redeem(c.authorize().Code); a.Status == http.StatusOK {
+			c.token = a.RefreshToken
+		} else {
 			t.Fatalf("redeem: %d %s", a.Status, a.Body)
 		}
-		c.token, all[i] = a.RefreshToken, c
+		all[i] = c
 	}
 	return all, s
 }
 
-func (c *client) redeem(code string) testkit.Answer {
-	return c.net.ask(testkit.DressipiRedeem(c.id, code))
+// callback is a redirect URI of the standard face's clients on every node.
+const callback = "https://rp.example.org/cb"
+
+// relyingParty is a client of the standard face; without a secret it is public.
+func relyingParty(t *testing.T, net *network, id, secret string) *testkit.RP {
+	t.Helper()
+	rp := testkit.NewRP(t, &http.Client{Transport: net}, issuer, time.Now)
+	rp.ID, rp.Secret, rp.RedirectURI, rp.AuthMethod = id, secret, callback, "client_secret_basic"
+	if secret == "" {
+		rp.AuthMethod = "none"
+	}
+	return rp
 }
 
+func (c *client) authorize() testkit.Answer { return c.net.ask(testkit.DressipiAuthorize(c.shop)) }
+
+func (c *client) redeem(code string) testkit.Answer {
+	return c.net.ask(testkit.DressipiRedeem(c.shop, code))
+}
+
+// refresh refreshes the client's own token.
 func (c *client) refresh(token string) testkit.Answer {
-	return c.net.ask(testkit.DressipiRefresh(c.id, token))
+	if c.spa != "" {
+		return c.net.ask(testkit.PublicRefresh(c.spa, token))
+	}
+	return c.refreshOther(token)
+}
+
+// refreshOther refreshes one of the shop's.
+func (c *client) refreshOther(token string) testkit.Answer {
+	return c.net.ask(testkit.DressipiRefresh(c.shop, token))
 }
 
 // load lets all work until the returned function is called, which waits for them.
@@ -132,7 +168,7 @@ func (c *client) once() bool {
 
 	again := c.pending != ""
 	if !again {
-		if a = c.net.ask(testkit.DressipiAuthorize(c.id)); !c.well("authorize", a) {
+		if a = c.authorize(); !c.well("authorize", a) {
 			return false
 		}
 		c.pending = a.Code
@@ -175,16 +211,12 @@ func audit(all []*client) {
 }
 
 func (c *client) audit() {
-	for _, token := range append(c.unused, c.token) {
-		a := c.refresh(token)
-		switch a.Status {
-		case http.StatusOK:
-			c.token = a.RefreshToken
-		case http.StatusBadRequest:
-			c.seen.wrong(&c.seen.refused, "audit: an acknowledged refresh token", a)
-		default:
-			c.seen.wrong(&c.seen.stuck, "audit: refresh", a)
-		}
+	// The own token first: that may be a retry, and its window is short.
+	if a := c.refresh(c.token); c.acknowledged(a) {
+		c.token = a.RefreshToken
+	}
+	for _, token := range c.unused {
+		c.acknowledged(c.refreshOther(token))
 	}
 	for _, code := range c.spent {
 		c.spend(code, 0)
@@ -195,6 +227,19 @@ func (c *client) audit() {
 		c.spend(c.pending, 1)
 	}
 	c.unused, c.spent, c.pending = nil, nil, ""
+}
+
+// acknowledged judges the answer for a refresh token that the client was told of.
+func (c *client) acknowledged(a testkit.Answer) bool {
+	switch a.Status {
+	case http.StatusOK:
+		return true
+	case http.StatusBadRequest:
+		c.seen.wrong(&c.seen.refused, "audit: an acknowledged refresh token", a)
+	default:
+		c.seen.wrong(&c.seen.stuck, "audit: refresh", a)
+	}
+	return false
 }
 
 func (c *client) spend(code string, most int) {

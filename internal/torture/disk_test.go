@@ -53,13 +53,13 @@ func TestFullDisk(t *testing.T) {
 		audit(clients)
 	}
 	// Whatever was acknowledged is on the disk, not only in the process.
-	n.end(os.Kill)
+	n.End(os.Kill)
 	n = start(t, d.dir)
 	for _, c := range clients {
 		c.net = newNetwork(n)
 	}
 	audit(clients)
-	if code := n.end(os.Interrupt); code != 0 {
+	if code := n.End(os.Interrupt); code != 0 {
 		t.Errorf("an interrupted node exits with %d, want 0", code)
 	}
 	if said := integrity(t, d.dir); said != "ok" {
@@ -145,7 +145,7 @@ func (d *disk) free(t *testing.T) {
 // limit sets the soft limit, which its owner may raise again.
 func (d *disk) limit(t *testing.T, size string) {
 	t.Helper()
-	out, err := exec.Command("prlimit", "--pid", strconv.Itoa(d.node.cmd.Process.Pid), "--fsize="+size+":").CombinedOutput()
+	out, err := exec.Command("prlimit", "--pid", strconv.Itoa(d.node.PID()), "--fsize="+size+":").CombinedOutput()
 	if err != nil {
 		t.Fatalf("prlimit: %v: %s", err, out)
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
 // Promises 1, 2 and 4 against kill -9 at any moment: what was acknowledged before is
@@ -19,7 +21,7 @@ func TestKills(t *testing.T) {
 		limit time.Duration
 	}{
 		{"SQLite", func(*testing.T) []string { return nil }, time.Second},
-		{"PostgreSQL", func(t *testing.T) []string { return []string{"--database", database(t)} }, 5 * time.Second},
+		{"PostgreSQL", func(t *testing.T) []string { return []string{"--database", postgres.Database(t)} }, 5 * time.Second},
 	} {
 		t.Run(db.name, func(t *testing.T) {
 			kills := size(3, 100)
@@ -32,7 +34,7 @@ func TestKills(t *testing.T) {
 				end := load(t, clients)
 				after := 50*time.Millisecond + rand.N(450*time.Millisecond)
 				<-time.After(after)
-				n.end(os.Kill)
+				n.End(os.Kill)
 				end()
 				n = start(t, dir, args...)
 				net.hosts[0].Store(&n.host)
@@ -40,7 +42,7 @@ func TestKills(t *testing.T) {
 				within(t, fmt.Sprintf("kill %d, after %v: ready", kill, after), n.ready, db.limit)
 				audit(clients)
 			}
-			if code := n.end(os.Interrupt); code != 0 {
+			if code := n.End(os.Interrupt); code != 0 {
 				t.Errorf("an interrupted node exits with %d, want 0", code)
 			}
 			s.judge(t)

@@ -20,22 +20,20 @@ import (
 
 var long = flag.Bool("long", false, "run the long forms, and judge times as on a quiet machine")
 
-// The test binary is the command, too, and runs itself as one.
+// The test binary is the command, too, and runs itself as one; and as a node whose time
+// is told.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){
+	testscript.Main(tests{postgres.Tests{All: m}}, map[string]func(){
 		"tallystick": func() { os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr)) },
+		"clocked":    clockedMain,
 	})
 }
 
-// tests end the PostgreSQL that they have shared, and print what they have seen.
-type tests struct{ *testing.M }
+// tests print what they have seen.
+type tests struct{ postgres.Tests }
 
 func (m tests) Run() int {
-	code := m.M.Run()
-	if err := postgres.StopShared(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
+	code := m.Tests.Run()
 	if *long {
 		fmt.Print(summary.text())
 	}

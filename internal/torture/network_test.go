@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,11 +19,19 @@ import (
 // network is an http.RoundTripper that carries each request to the next of the nodes,
 // and may do it badly.
 type network struct {
-	hosts []atomic.Pointer[string] // of each node; nil while it is not to be asked
-	turn  atomic.Uint64
+	*route
 	// lost and twice are the shares of requests whose answer is lost, and that are
 	// sent twice.
 	lost, twice float64
+	// late has the requests that a client waits for no more. nil: it breaks the
+	// connection instead, and nobody knows when the node is done with it.
+	late *sync.WaitGroup
+}
+
+// route is what networks to the same nodes share.
+type route struct {
+	hosts []atomic.Pointer[string] // of each node; nil while it is not to be asked
+	turn  atomic.Uint64
 
 	answers, faults atomic.Int64 // whole answers, and those of them from 500 on
 	transport       *http.Transport
@@ -37,7 +46,7 @@ var (
 const patience = 10 * time.Second
 
 func newNetwork(nodes ...*node) *network {
-	n := &network{hosts: make([]atomic.Pointer[string], len(nodes)), transport: &http.Transport{MaxIdleConnsPerHost: 200}}
+	n := &network{route: &route{hosts: make([]atomic.Pointer[string], len(nodes)), transport: &http.Transport{MaxIdleConnsPerHost: 200}}}
 	for i, at := range nodes {
 		n.hosts[i].Store(&at.host)
 	}
@@ -47,6 +56,10 @@ func newNetwork(nodes ...*node) *network {
 // RoundTrip implements http.RoundTripper.
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch chance := rand.Float64(); {
+	case chance < n.lost/2 && n.late != nil: // the client gives up, and its request goes on
+		n.late.Go(func() { _, _ = n.send(r) })
+		<-time.After(rand.N(5 * time.Millisecond))
+		return nil, errLost
 	case chance < n.lost/2: // the connection breaks, before or after the node has acted
 		ctx, cancel := context.WithTimeout(r.Context(), rand.N(5*time.Millisecond))
 		defer cancel()

@@ -10,12 +10,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
 // Two nodes are stopped by SIGTERM and started again in turn, and nobody notices.
 func TestRollingRestart(t *testing.T) {
 	rounds, requests := size(1, 10), size(400, 100_000)
-	db := database(t)
+	db := postgres.Database(t)
 	boot := func() *node { return start(t, t.TempDir(), "--database", db, "--shutdown-notice", "500ms") }
 	nodes := []*node{boot(), boot()}
 	net := newNetwork(nodes...)
@@ -36,7 +38,7 @@ func TestRollingRestart(t *testing.T) {
 	for range rounds {
 		for i, n := range nodes {
 			before := net.answers.Load()
-			if code := n.end(syscall.SIGTERM); code != 0 {
+			if code := n.End(syscall.SIGTERM); code != 0 {
 				t.Errorf("node %d exits with %d, want 0", i, code)
 			}
 			known[i].Store(nil)

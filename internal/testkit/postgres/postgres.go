@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -210,10 +211,38 @@ var shared struct {
 	err    error
 }
 
-// Shared is one server for all tests of a process; Stop it in TestMain.
+// Shared is one server for all tests of a process, whose TestMain runs them as Tests.
 func Shared() (*Server, error) {
 	shared.once.Do(func() { shared.server, shared.err = Start(false) })
 	return shared.server, shared.err
+}
+
+// Database makes an empty database on the shared server and returns its address.
+func Database(t testing.TB) string {
+	t.Helper()
+	server, err := Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// Tests are the tests of a package, a *testing.M. When they have run, the shared server
+// ends.
+type Tests struct{ All interface{ Run() int } }
+
+// Run returns the exit code.
+func (t Tests) Run() int {
+	code := t.All.Run()
+	if err := StopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // StopShared ends the shared server if there is one.
