@@ -4,11 +4,12 @@
 import assert from 'node:assert/strict';
 import { audit, focused, pictures, tabTo } from './audit.mjs';
 import { devJSON } from './check.mjs';
-import { Watch, arrival, launch } from './chromium.mjs';
+import { Watch, arrival, launch, mailTo } from './chromium.mjs';
 
-const { issuer, user, clients } = devJSON();
-const picture = pictures(['demo', 'demo-web', 'demo-spa', 'standard-sign-in', 'consent', 'error', 'account', 'logout']);
+const { issuer, user, clients, mailbox } = devJSON();
+const picture = pictures(['demo', 'demo-web', 'demo-spa', 'standard-sign-in', 'consent', 'error', 'account', 'logout', 'forgot-password', 'new-password', 'x-sent', 'x-reset-0', 'x-reset-1', 'x-dead', 'x-account']);
 const APP = `${issuer}/dev/app`;
+const FRESH = 'nine small hazel sticks';
 const SPA = `${issuer}/dev/spa`;
 
 const browser = await launch();
@@ -447,7 +448,39 @@ async function pages() {
     await page.locator('#logged-out').waitFor();
     await audit(page);
     await page.goto(`${issuer}/account`);
+    await audit(page, picture('x-account'));
+  });
+
+  await step('pages: a forgotten password; the mail is opened on another device, and the request goes on', async () => {
+    await ask(page);
+    await clicked(page, 'login-forgot');
+    await audit(page, picture('forgot-password'));
+    await clicked(page, 'forgot-submit');
     await audit(page);
+    await page.locator('#username').fill(user.email);
+    await clicked(page, 'forgot-submit');
+    await has(page, user.email);
+    await audit(page, picture('x-sent'));
+
+    const device = await newPage();
+    const { links: [link] } = await mailTo(mailbox, user.email);
+    assert.equal((await device.goto(link)).status(), 200);
+    await audit(device, picture('new-password'));
+    for (const again of ['another one', FRESH]) {
+      await device.locator('#password').fill(FRESH);
+      await device.locator('#password_again').fill(again);
+      await clicked(device, 'reset-submit');
+      await audit(device, picture(again === FRESH ? 'x-reset-1' : 'x-reset-0'));
+    }
+    await has(device, 'Your new password is saved');
+    assert.equal((await device.goto(link)).status(), 400);
+    await audit(device, picture('x-dead'));
+    await device.context().close();
+
+    await clicked(page, 'forgot-back');
+    await submitSignIn(page);
+    await page.locator('#problems').waitFor();
+    await arrival(page, `${APP}/callback`, () => submitSignIn(page, FRESH));
   });
   await page.context().close();
 }

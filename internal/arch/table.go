@@ -80,7 +80,7 @@ var table = map[string]row{
 	// What tests build their worlds with may reach for anything.
 	"internal/testkit/postgres": {testOnly: true},
 	"internal/testkit": {imports: []string{
-		"internal/dev", "internal/engine", "internal/jose", "internal/oauth", "internal/password", "internal/seal", "internal/server",
+		"internal/dev", "internal/engine", "internal/jose", "internal/mail", "internal/oauth", "internal/password", "internal/seal", "internal/server",
 		"internal/store", "internal/store/sqlstore", "internal/store/storetest", "internal/tally",
 		"internal/wire", "internal/wire/demo", "internal/wire/dressipi", "internal/wire/oidc", "internal/wire/userdocks",
 	}, testOnly: true},

@@ -25,24 +25,21 @@ func (a *api) account(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if session == nil {
-		return a.showAccountSignIn(w, r, http.StatusOK, "", nil)
+		return a.showAccountSignIn(w, r, nil, nil)
 	}
 	return a.showAccount(w, r, http.StatusOK, session, pages.Note{})
 }
 
-func (a *api) showAccountSignIn(w http.ResponseWriter, r *http.Request, status int, username string, failed *failure) error {
-	texts, err := a.sealed(w, r, form{Act: actAccountSignIn})
+func (a *api) showAccountSignIn(w http.ResponseWriter, r *http.Request, typed wire.Params, f *failure) error {
+	language := accountLanguage(r)
+	texts, err := a.sealed(w, r, form{Act: actAccountSignIn}, form{Act: actForgot, Language: language})
 	if err != nil {
 		return err
 	}
-	p := pages.Page{
-		Title: "sign_in.title", Lead: "sign_in.account", Language: accountLanguage(r), Here: accountIn,
-		Form: signInForm(accountSignIn, texts[0], username, failed),
-	}
-	if failed != nil {
-		p.Says = failed.says
-	}
-	return a.site.Show(w, status, p)
+	return a.showForm(w, pages.Page{
+		Title: "sign_in.title", Lead: "sign_in.account", Language: language, Here: accountIn,
+		Form: signInForm(accountSignIn, texts[0]), Buttons: a.forgotButton(texts[1]),
+	}, typed, f)
 }
 
 func accountLanguage(r *http.Request) string {
@@ -62,7 +59,7 @@ func (a *api) signInToAccount(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if _, failed := a.openSession(w, r, fields, former, expired); failed != nil {
-		return cmp.Or(a.showAccountSignIn(w, r, failed.status, fields["username"], failed), failed.cause)
+		return a.showAccountSignIn(w, r, fields, failed)
 	}
 	seeOther(w, accountPath)
 	return nil

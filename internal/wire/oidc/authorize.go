@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 
@@ -52,7 +51,7 @@ func (a *api) advance(w http.ResponseWriter, r *http.Request, v *visit, s *engin
 		return a.refuse(w, r, v, err)
 	}
 	if verdict.Step == engine.StepSignIn {
-		return a.showSignIn(w, r, http.StatusOK, v, s, "", nil)
+		return a.showSignIn(w, r, v, s, nil, nil)
 	}
 	asks := verdict.Step == engine.StepConsent
 	if asks && !agreed.cover(s, verdict) {
@@ -145,7 +144,7 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	session, failed := a.openSession(w, r, fields, former, expired)
 	if failed != nil {
-		return cmp.Or(a.showSignIn(w, r, failed.status, v, former, fields["username"], failed), failed.cause)
+		return a.showSignIn(w, r, v, former, fields, failed)
 	}
 	return a.advance(w, r, v, session, nil)
 }

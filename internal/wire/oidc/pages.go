@@ -16,6 +16,8 @@ import (
 const (
 	authorizePath     = "/oauth2/authorize"
 	signInPath        = "/oauth2/sign-in"
+	forgotPath        = "/oauth2/forgot"
+	resetPath         = "/oauth2/reset"
 	consentPath       = "/oauth2/consent"
 	logoutPath        = "/oauth2/logout"
 	logoutConfirmPath = "/oauth2/logout/confirm"
@@ -54,6 +56,8 @@ func (a *api) pageRoutes() []wire.Route {
 	return append([]wire.Route{
 		both(authorizePath, a.authorize),
 		post(signInPath, a.signIn),
+		post(forgotPath, a.forgot),
+		{Path: resetPath, Render: a.renderPage, Methods: map[string]wire.Handler{http.MethodGet: a.followed, http.MethodPost: a.reset}},
 		post(consentPath, a.consent),
 		both(logoutPath, a.logout),
 		post(logoutConfirmPath, a.confirmLogout),
@@ -78,8 +82,11 @@ type form struct {
 	Request *request  `json:"request,omitempty"`
 	Terms   *terms    `json:"terms,omitempty"`
 	Logout  *farewell `json:"logout,omitempty"`
-	// About is the client, or the sign-in, that a button of the account page is for.
+	// About is the client, or the sign-in, that the form is for.
 	About string `json:"about,omitempty"`
+	// Link is that of a mail.
+	Link     string `json:"link,omitempty"`
+	Language string `json:"language,omitempty"`
 }
 
 // open reads a posted form that must do one of the acts. expired: it was ours, but

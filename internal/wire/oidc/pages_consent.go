@@ -32,7 +32,7 @@ func (a *api) showConsent(w http.ResponseWriter, r *http.Request, v *visit, s *e
 	if v.again != "" {
 		status = http.StatusBadRequest
 	}
-	return a.show(w, status, v, p)
+	return a.site.Show(w, status, v.page(p))
 }
 
 // requested are the claims that are told only because they are asked for by name

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/testkit"
+	"github.com/tallystick/tallystick/internal/wire/oidc"
 	"github.com/tallystick/tallystick/internal/wire/userdocks"
 )
 
@@ -86,6 +87,12 @@ func TestTamperedForms(t *testing.T) {
 	b := f.Browser(t)
 	page := b.Open(f.web.Begin(set("prompt", "consent")).URL())
 	texts := map[string]string{"sign-in": sealOf(t, page, "login-submit"), "cancel": sealOf(t, page, "login-cancel")}
+	texts["forgot"] = sealOf(t, page, "login-forgot")
+	page = b.Press("login-forgot")
+	texts["mail"], texts["back"] = sealOf(t, page, "forgot-submit"), sealOf(t, page, "forgot-back")
+	link := f.atAccount(t).Link
+	texts["reset"] = sealOf(t, b.Open(oidc.ResetURL("", "", link, "")), "reset-submit")
+	b.Open(f.web.Begin(set("prompt", "consent")).URL())
 	page = b.SignIn(testkit.Email, testkit.Password)
 	for _, name := range []string{"allow", "deny"} {
 		texts[name] = sealOf(t, page, "consent-"+name)
@@ -97,10 +104,12 @@ func TestTamperedForms(t *testing.T) {
 	home := map[string]string{
 		"sign-in": "/oauth2/sign-in", "cancel": "/oauth2/sign-in", "allow": "/oauth2/consent", "deny": "/oauth2/consent", "switch": "/oauth2/consent",
 		"sign out": "/account/sign-out", "logout": "/oauth2/logout/confirm",
+		"forgot": "/oauth2/forgot", "mail": "/oauth2/forgot", "back": "/oauth2/forgot", "reset": "/oauth2/reset",
 	}
 	paths := []string{
 		"/oauth2/sign-in", "/oauth2/consent", "/oauth2/logout/confirm",
 		"/account/sign-in", "/account/sign-out", "/account/revoke", "/account/end-session", userdocks.LoginPath,
+		"/oauth2/forgot", "/oauth2/reset", "/userdocks/reset",
 	}
 	before := f.rows(t)
 	post := func(path, text string) *httptest.ResponseRecorder {
@@ -136,6 +145,9 @@ func TestTamperedForms(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, f.rows(t)); diff != "" {
 		t.Errorf("stored (-before +after):\n%s", diff)
+	}
+	if mails := f.Mails(t); len(mails) != 0 {
+		t.Errorf("mails: %+v", mails)
 	}
 	if rec := post("/oauth2/consent", texts["allow"]); rec.Code != http.StatusSeeOther {
 		t.Errorf("the form itself: %d", rec.Code)

@@ -110,6 +110,8 @@ type Button struct {
 	// Text says enough. It begins with Text (WCAG 2.2 §2.5.3).
 	Label string
 	ID    string // of the button; "" if nobody looks for it
+	// Plain: it looks like a link, among the other ways.
+	Plain bool
 }
 
 // Field is an input.

@@ -50,7 +50,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 	literal := regexp.MustCompile(`"([a-z_]+(?:\.[a-z_]+)*)"`)
 	asked := regexp.MustCompile(`\.T "([^"]+)"`)
 	sources := []string{"templates/layout.html"}
-	for _, pattern := range []string{"asked.go", "post.go", "sample_test.go", "../userdocks/hosted*.go", "../oidc/*.go"} {
+	for _, pattern := range []string{"asked.go", "password.go", "post.go", "sample_test.go", "../userdocks/hosted*.go", "../oidc/*.go"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: no sources: %v", pattern, err)

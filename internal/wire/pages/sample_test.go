@@ -13,6 +13,7 @@ func samples(client *oauth.Client, foreign, language string) map[string]Page {
 	day := map[string]string{"date": Day(language, born)}
 	moment := map[string]string{"date": Moment(language, born)}
 	cancel := Button{Action: "/oauth2/sign-in", Sealed: "cancel", Text: "cancel", ID: "login-cancel"}
+	lost := Button{Action: "/oauth2/forgot", Sealed: "forgot", Text: "sign_in.forgot", ID: "login-forgot", Plain: true}
 	who := Who{Name: foreign, Email: "ada@example.com"}
 	me := who
 	me.Button = &Button{Action: "/account/sign-out", Sealed: "out", Text: "account.sign_out", ID: "sign-out"}
@@ -34,11 +35,18 @@ func samples(client *oauth.Client, foreign, language string) map[string]Page {
 		Action: "/oauth2/logout", Sealed: "logout", Submit: "logout.submit", ID: "logout-confirm",
 		Cancel: Link{Text: "logout.stay", Href: "/account", ID: "logout-stay"},
 	}
+	forgot, reset := Forgot("/oauth2/forgot"), Reset("/oauth2/reset")
+	forgot.Form.Sealed, reset.Form.Sealed = "forgot", "reset"
 	asked := Asked("email offline_access openid "+oauth.Scope(foreign), []string{foreign}, []string{"birthdate", foreign})
 	all := map[string]Page{
-		"sign-in":        {Client: client, Title: "sign_in.title", Lead: "sign_in.lead", Form: &signIn, Buttons: []Button{cancel}},
+		"sign-in":        {Client: client, Title: "sign_in.title", Lead: "sign_in.lead", Form: &signIn, Buttons: []Button{cancel, lost}},
 		"sign-in again":  {Client: client, Who: &who, Title: "sign_in.title", Lead: "sign_in.again", Form: &again, Buttons: []Button{cancel}},
 		"nothing typed":  {Client: client, Title: "sign_in.title", Lead: "sign_in.lead", Form: &wrong, Buttons: []Button{cancel}},
+		"forgot":         forgot,
+		"mailed":         Mailed("forgot.sent", foreign),
+		"reset":          reset,
+		"reset, dead":    Dead("reset"),
+		"reset, done":    {Client: client, Title: "reset.done.title", Lead: "reset.done.app", Go: Link{Text: "logged_out.back", Href: "https://app.example.com/"}},
 		"own sign-in":    {Title: "sign_in.title", Lead: "sign_in.account", Form: &apart},
 		"logout":         {Client: client, Who: &who, Title: "logout.title", Lead: "logout.lead", Form: &logout},
 		"logout of none": {Title: "logout.title", Lead: "logout.lead_here", Form: &logout},

@@ -1,12 +1,12 @@
 package userdocks
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/oauth"
@@ -52,11 +52,12 @@ type stage struct {
 	// destination is nil for visits by mail: they never go anywhere.
 	destination *engine.Destination
 	language    string            // of the page
-	says        map[string]string // what its texts are filled with
+	says        map[string]string // what its texts are filled with, if not by the page
+	mails       bool              // what needs a mail can be offered
 }
 
 func (h *hosted) enter(r *http.Request, v visit) (*stage, error) {
-	s := &stage{visit: v, language: pages.Language(r, v.Language), says: map[string]string{}}
+	s := &stage{visit: v, language: pages.Language(r, v.Language), mails: h.engine.SendsMail()}
 	if v.byMail() {
 		client, err := h.engine.Client(r.Context(), Name, v.ClientID)
 		if err != nil {
@@ -203,7 +204,7 @@ func (h *hosted) submit(kinds ...string) wire.Handler {
 			return err
 		}
 		if expired {
-			return h.showAgain(w, r, http.StatusBadRequest, s, fields, problems{whole: "wrong.expired"}, engine.ErrFormExpired)
+			return h.showAgain(w, r, http.StatusBadRequest, s, fields, pages.Problems{pages.Whole: "wrong.expired"}, engine.ErrFormExpired)
 		}
 		step := steps[v.Type]
 		if wrong := step.check(fields); len(wrong) > 0 {
@@ -213,7 +214,9 @@ func (h *hosted) submit(kinds ...string) wire.Handler {
 			return nil
 		}
 		e := oauth.AsError(err)
-		switch {
+		switch problem := pages.PasswordProblem(err); {
+		case problem != "": // what only the engine knows: it is the user's own address
+			return h.showAgain(w, r, http.StatusBadRequest, s, fields, pages.Problems{"password": problem}, err)
 		case e.Code == oauth.InvalidGrant && v.byMail():
 			if err := h.showDead(w, s); err != nil {
 				return err
@@ -223,9 +226,9 @@ func (h *hosted) submit(kinds ...string) wire.Handler {
 			return err
 		}
 		wire.SetRefusalHeaders(w, &wire.Refusal{Err: e})
-		status, key := statusOf(e)
-		s.says["minutes"] = strconv.Itoa(minutes(e.RetryAfter))
-		return h.showAgain(w, r, status, s, fields, problems{whole: key}, err)
+		status, key, says := pages.Trouble(e)
+		s.says = says
+		return h.showAgain(w, r, status, s, fields, pages.Problems{pages.Whole: cmp.Or(key, "sign_in.refused")}, err)
 	}
 }
 

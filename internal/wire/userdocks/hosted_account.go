@@ -5,77 +5,44 @@ import (
 	"net/http"
 
 	"github.com/tallystick/tallystick/internal/engine"
-	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/wire"
 	"github.com/tallystick/tallystick/internal/wire/pages"
 )
 
-// add says what is wrong with a field, unless something is already.
-func (p problems) add(field, key string) {
-	if _, ok := p[field]; !ok && key != "" {
-		p[field] = key
-	}
-}
-
-func checkEmail(p problems, fields wire.Params) {
-	if fields["username"] == "" {
-		p.add("username", "email.missing")
-	} else if engine.CheckEmail(fields["username"]) != nil {
-		p.add("username", "email.malformed")
-	}
-}
-
-func checkNewPassword(p problems, fields wire.Params) {
-	word, again := fields["password"], fields["password_again"]
-	if word == "" {
-		p.add("password", "password.new_missing")
-		return
-	}
-	if err := engine.CheckNewPassword(word, fields["username"]); err != nil {
-		p.add("password", map[string]string{
-			"password too short": "password.short", "password too long": "password.long", "password too common": "password.common",
-		}[oauth.AsError(err).Reason])
-		return
-	}
-	if word != again {
-		p.add("password_again", "password.differ")
-	}
-}
-
-func checkSignIn(fields wire.Params) problems {
-	p := problems{}
-	checkEmail(p, fields)
+func checkSignIn(fields wire.Params) pages.Problems {
+	p := pages.Problems{}
+	p.Email(fields)
 	if fields["password"] == "" {
-		p.add("password", "password.missing")
+		p.Add("password", "password.missing")
 	}
 	return p
 }
 
-func checkSignUp(fields wire.Params) problems {
-	p := problems{}
-	checkEmail(p, fields)
-	checkNewPassword(p, fields)
+func checkSignUp(fields wire.Params) pages.Problems {
+	p := pages.Problems{}
+	p.Email(fields)
+	p.NewPassword(fields)
 	if fields["terms"] == "" {
-		p.add("terms", "accept.terms_missing")
+		p.Add("terms", "accept.terms_missing")
 	}
 	if fields["privacy"] == "" {
-		p.add("privacy", "accept.privacy_missing")
+		p.Add("privacy", "accept.privacy_missing")
 	}
 	if fields["acceptPrivacyPolicy"] != "" {
-		p.add(whole, "trap.taken")
+		p.Add(pages.Whole, "trap.taken")
 	}
 	return p
 }
 
-func checkForgot(fields wire.Params) problems {
-	p := problems{}
-	checkEmail(p, fields)
+func checkForgot(fields wire.Params) pages.Problems {
+	p := pages.Problems{}
+	p.Email(fields)
 	return p
 }
 
-func checkReset(fields wire.Params) problems {
-	p := problems{}
-	checkNewPassword(p, fields)
+func checkReset(fields wire.Params) pages.Problems {
+	p := pages.Problems{}
+	p.NewPassword(fields)
 	return p
 }
 
@@ -103,11 +70,9 @@ func (h *hosted) doForgot(w http.ResponseWriter, r *http.Request, s *stage, fiel
 }
 
 func (h *hosted) showMail(w http.ResponseWriter, s *stage, email, lead string) error {
-	s.says["email"] = email
-	return h.show(w, http.StatusOK, s, pages.Page{
-		Title: "mail.title", Lead: lead, More: "mail.hint",
-		Links: []pages.Link{s.link("sign_in.submit", unauthenticated)},
-	})
+	p := pages.Mailed(lead, email)
+	p.Links = []pages.Link{s.link("sign_in.submit", unauthenticated)}
+	return h.show(w, http.StatusOK, s, p)
 }
 
 // doConfirm spends the link of a confirmation mail.
@@ -129,7 +94,7 @@ func (h *hosted) doReset(w http.ResponseWriter, r *http.Request, s *stage, field
 
 // showDone leads to the sign-in page, on the client's first redirect URI.
 func (h *hosted) showDone(w http.ResponseWriter, s *stage, what string) error {
-	p := pages.Page{Title: what + ".done.title", Lead: what + ".done.lead"}
+	p := pages.Done(what)
 	if s.RedirectURI != "" {
 		p.Go = s.link("sign_in.submit", signIn)
 	}

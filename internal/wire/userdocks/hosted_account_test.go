@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallystick/tallystick/internal/server"
 	"github.com/tallystick/tallystick/internal/testkit"
 	"github.com/tallystick/tallystick/internal/wire/userdocks"
 )
@@ -171,6 +172,9 @@ func TestHostedReset(t *testing.T) {
 	if p := b.press(form, "password", "new battery", "password_again", "other battery"); p.status != 400 || p.action == "" {
 		t.Errorf("two passwords: %d", p.status)
 	}
+	if p := b.press(form, "password", testkit.Email, "password_again", testkit.Email); p.status != 400 || p.action == "" || !strings.Contains(p.body, `id="password-problem"`) {
+		t.Errorf("the user's own address: %d %s", p.status, p.body)
+	}
 	if p := b.press(form, "password", "a new battery", "password_again", "a new battery"); p.status != 200 || p.action != "" {
 		t.Fatalf("reset: %d %s", p.status, p.body)
 	}
@@ -208,5 +212,25 @@ func TestHostedReset(t *testing.T) {
 	w.Clock.Advance(time.Hour)
 	if p := b.get(resetURL(link)); p.status != 400 || p.action != "" {
 		t.Errorf("after an hour: %d", p.status)
+	}
+}
+
+// Where no mail is sent, the pages offer nothing that needs one.
+func TestHostedWithoutMail(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		offers bool
+		option testkit.Option
+	}{
+		{"with", true, func(*server.Config) {}},
+		{"without", false, func(c *server.Config) { c.Mail = nil }},
+	} {
+		b := newBrowser(t, testkit.NewWorld(t, tt.option))
+		for _, path := range []string{loginURL("signIn"), loginURL("logout"), resetURL("junk"), confirmURL("junk")} {
+			p := b.get(path)
+			if offered := strings.Contains(p.body, "type=forgot") || strings.Contains(p.body, "type=signUp"); offered != tt.offers {
+				t.Errorf("%s mail, %s: offers %t\n%s", tt.name, path, offered, p.body)
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/oauth"
 	"github.com/tallystick/tallystick/internal/wire"
+	"github.com/tallystick/tallystick/internal/wire/pages"
 )
 
 // posted is what a hidden frame tells the app's page (contract §D): the SDK
@@ -54,7 +55,7 @@ func (h *hosted) silent(w http.ResponseWriter, r *http.Request, s *stage, params
 	}
 	status := http.StatusOK
 	if cause != nil {
-		status, _ = statusOf(oauth.AsError(cause))
+		status, _, _ = pages.Trouble(oauth.AsError(cause))
 		wire.SetRefusalHeaders(w, &wire.Refusal{Err: oauth.AsError(cause)})
 	}
 	var origins []string
