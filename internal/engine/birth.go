@@ -47,7 +47,7 @@ func (e *Engine) newGrant(client *store.Client, user *User, b Binding) (*store.G
 // client's policy wants one.
 func checkChallenge(client *store.Client, challenge *oauth.CodeChallenge) error {
 	if client.RequirePKCE && challenge == nil {
-		return oauth.Refuse(oauth.InvalidRequest, "challenge missing", "A code_challenge is required.")
+		return oauth.Refuse(oauth.InvalidRequest, "challenge missing, and the client has require_pkce", "A code_challenge is required.")
 	}
 	return nil
 }

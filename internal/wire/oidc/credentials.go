@@ -15,15 +15,28 @@ func invalid(reason, description string) error {
 	return oauth.Refuse(oauth.InvalidRequest, reason, description)
 }
 
-// backForm reads the body of a back-channel request (RFC 6749 §3.2, Appendix B). A
-// query would stand in logs, so it is refused even beside a whole body.
+// inBodyAlone are the parameters of the back channel: in a query they would stand in
+// logs.
+var inBodyAlone = append([]string{
+	"grant_type", "code", "code_verifier", "refresh_token", "client_secret", "client_assertion", "client_assertion_type",
+	"token", "token_type_hint", "access_token",
+}, parameters...)
+
+// backForm reads the body of a back-channel request (RFC 6749 §3.2, Appendix B). What
+// else clients put into the query, as some do with ids of their own, is ignored.
 func backForm(w http.ResponseWriter, r *http.Request, repeatable ...string) (wire.Params, error) {
 	return backFormOf(w, r, wire.MaxBody, repeatable...)
 }
 
 func backFormOf(w http.ResponseWriter, r *http.Request, limit int64, repeatable ...string) (wire.Params, error) {
-	if r.URL.RawQuery != "" {
-		return nil, invalid("parameters in the query", "The parameters must be sent in the body, and nothing in the query.")
+	query, err := wire.ParseParams(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range inBodyAlone {
+		if query[name] != "" {
+			return nil, invalid("parameters in the query", "The parameters must be sent in the body, not in the query.")
+		}
 	}
 	if wire.MediaType(r) != wire.FormType {
 		return nil, wire.UnsupportedMediaType(wire.FormType)
@@ -77,6 +90,9 @@ func basicCredentials(scheme, header, clientID string) (engine.Credentials, erro
 	}
 	if clientID != "" && clientID != id {
 		return engine.Credentials{}, invalid("two different clients", "The client_id in the body is not the one in the header Authorization.")
+	}
+	if secret == "" { // some public clients say so who they are; an empty secret may be left out (§2.3.1)
+		return engine.Credentials{ClientID: id}, nil
 	}
 	return engine.Credentials{ClientID: id, Method: oauth.AuthSecretBasic, Secret: secret}, nil
 }

@@ -36,6 +36,29 @@ func TestSecretsOfAllBytes(t *testing.T) {
 	}
 }
 
+// RFC 6749 §2.3.1: an empty secret may be left out, so a Basic header without one names
+// a public client as client_id does, and proves nothing for any other.
+func TestBasicWithoutSecret(t *testing.T) {
+	b := newBack(t)
+	for _, tt := range []struct {
+		client string
+		status int
+		code   oauth.ErrorCode
+	}{
+		{testkit.SPA, http.StatusBadRequest, oauth.UnauthorizedClient}, // it is known, and may not do this
+		{testkit.Service, http.StatusUnauthorized, oauth.InvalidClient},
+		{"nobody", http.StatusUnauthorized, oauth.InvalidClient},
+	} {
+		rp := *b.service
+		rp.ID, rp.Secret, rp.AuthMethod = tt.client, "", "client_secret_basic"
+		a := rp.ClientCredentials(nil)
+		want(t, tt.client, a, tt.code)
+		if a.Status != tt.status {
+			t.Errorf("%s: %d, want %d", tt.client, a.Status, tt.status)
+		}
+	}
+}
+
 // Two secrets are good while one takes the place of the other, each until its end.
 func TestSecretRotation(t *testing.T) {
 	b := newBack(t)
