@@ -6,29 +6,53 @@ import (
 	"github.com/tallystick/tallystick/internal/store"
 )
 
-// audit writes an event about a grant, in the transaction that it tells of.
-func (s *Store) audit(t tx, id store.GrantID, at store.Time, kind store.AuditKind, reason string, trace store.Trace) error {
-	_, err := t.exec(sqlAuditGrant, s.key, id[:], s.db.node, s.db.sequence.Add(1), at, string(kind), reason,
-		trace.RequestID, trace.IP)
+// tell writes an event, in the transaction that it tells of: it is also how to find out
+// later whether that was committed.
+func (s *Store) tell(t tx, query string, id store.GrantID, at store.Time, args ...any) error {
+	event := append([]any{s.key, id[:], s.db.node, s.db.sequence.Add(1), at}, args...)
+	n, err := t.exec(query, event...)
+	if n == 1 {
+		t.witness(event[:4])
+	}
 	return err
+}
+
+// audit writes an event about a grant.
+func (s *Store) audit(t tx, id store.GrantID, at store.Time, kind store.AuditKind, reason string, trace store.Trace) error {
+	return s.tell(t, sqlAuditGrant, id, at, string(kind), reason, trace.RequestID, trace.IP)
+}
+
+// auditEnds writes an event about each grant that has ended, many by one statement:
+// a client may have had a hundred thousand. The last is told alone, as a witness.
+func (s *Store) auditEnds(t tx, ended []store.GrantID, e end) error {
+	for ; len(ended) > auditBatch; ended = ended[auditBatch:] {
+		last := s.db.sequence.Add(auditBatch)
+		args := []any{s.key, s.db.node, last - auditBatch, e.now, string(store.AuditEnd), string(e.why), e.trace.RequestID, e.trace.IP}
+		for _, id := range ended[:auditBatch] {
+			args = append(args, id[:])
+		}
+		if _, err := t.exec(sqlAuditGrants, args...); err != nil {
+			return err
+		}
+	}
+	for _, id := range ended {
+		if err := s.audit(t, id, e.now, store.AuditEnd, string(e.why), e.trace); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) auditUser(t tx, id store.UserID, at store.Time, reason string) error {
-	_, err := t.exec(sqlAuditUser, s.key, make([]byte, len(store.GrantID{})), s.db.node, s.db.sequence.Add(1), at,
-		string(store.AuditUserChanged), id[:], reason)
-	return err
+	return s.tell(t, sqlAuditUser, store.GrantID{}, at, string(store.AuditUserChanged), id[:], reason)
 }
 
 func (s *Store) auditClient(t tx, id string, at store.Time, reason string, trace store.Trace) error {
-	_, err := t.exec(sqlAuditClient, s.key, make([]byte, len(store.GrantID{})), s.db.node, s.db.sequence.Add(1), at,
-		string(store.AuditClient), id, reason, trace.RequestID, trace.IP)
-	return err
+	return s.tell(t, sqlAuditClient, store.GrantID{}, at, string(store.AuditClient), id, reason, trace.RequestID, trace.IP)
 }
 
 func (s *Store) auditConsent(t tx, in store.WithdrawConsent) error {
-	_, err := t.exec(sqlAuditConsent, s.key, make([]byte, len(store.GrantID{})), s.db.node, s.db.sequence.Add(1), in.Now,
-		string(store.AuditConsent), in.ClientID, in.User[:], in.Trace.RequestID, in.Trace.IP)
-	return err
+	return s.tell(t, sqlAuditConsent, store.GrantID{}, in.Now, string(store.AuditConsent), in.ClientID, in.User[:], in.Trace.RequestID, in.Trace.IP)
 }
 
 // AuditOf lists what happened to a grant, oldest first.

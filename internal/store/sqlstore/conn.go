@@ -19,6 +19,8 @@ type tx interface {
 	one(query string, args ...any) (*row, error)
 	// all reads every row; each must not run statements.
 	all(query string, each func(*row) error, args ...any) error
+	// witness remembers the key of an event that the intent has written.
+	witness(event []any)
 }
 
 // statement is what a driver's statements must be able to do. Those without a
@@ -46,7 +48,13 @@ type conn struct {
 	args      []driver.NamedValue
 	row, rest row
 	failed    error // the first statement that failed since open
+	event     []any // see witness
+	// remote: the server forgets the statements of a connection that ends, and may not
+	// answer any more.
+	remote bool
 }
+
+func (c *conn) witness(event []any) { c.event = event }
 
 var background = context.Background()
 
@@ -79,7 +87,9 @@ func (c *conn) close() error {
 	}
 	var errs []error
 	for _, st := range c.stmts {
-		errs = append(errs, st.Close())
+		if !c.remote {
+			errs = append(errs, st.Close())
+		}
 	}
 	errs = append(errs, c.raw.Close())
 	c.raw, c.stmts = nil, nil

@@ -107,7 +107,8 @@ func moveConnector(cfg Config) (driver.Connector, error) {
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {
 		c.ConnectTimeout = postgresWait
 	}
-	connector := stdlib.GetConnector(*c, stdlib.OptionAfterConnect(onlyPrimary))
+	c.ValidateConnect = onlyPrimary
+	connector := stdlib.GetConnector(*c)
 	if cfg.WrapConnector != nil {
 		connector = cfg.WrapConnector(connector)
 	}

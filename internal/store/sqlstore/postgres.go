@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	postgresConns = 16               // of a node
-	postgresWait  = 5 * time.Second  // for a connection
-	postgresTries = 12               // which is about two seconds
-	postgresBound = 15 * time.Second // of an intent, should the server neither answer nor hang up
+	postgresConns = 16              // of a node
+	postgresWait  = 5 * time.Second // for a connection
+	postgresTries = 12              // which is about two seconds
+	postgresBound = 5 * time.Second // of an intent with all its tries, should nobody answer nor hang up
+	postgresPing  = time.Second     // for a connection that nobody has used lately
 )
 
 // postgresBackend is a PostgreSQL database, the same for every node.
@@ -42,25 +43,32 @@ type postgresBackend struct {
 // write runs an intent in a transaction. It may run several times, but what the
 // earlier runs did is undone: an intent must not change what it was given.
 func (b *postgresBackend) write(ctx context.Context, intent func(tx) error) error {
-	var err error
+	err := b.tries(ctx, func(end time.Time) (again bool, err error) { return b.attempt(ctx, end, intent) })
+	b.note(err)
+	return err
+}
+
+// tries tries until it need not be tried again, until it is too late, or until there
+// have been enough. The error is that of the last one.
+func (b *postgresBackend) tries(ctx context.Context, one func(end time.Time) (again bool, err error)) (err error) {
+	end := time.Now().Add(b.bound)
 	for try := range postgresTries {
-		if try > 0 && pause(ctx, try) != nil {
+		if try > 0 && pause(ctx, end, try) != nil {
 			break
 		}
 		var again bool
-		if again, err = b.attempt(ctx, intent); !again {
+		if again, err = one(end); !again {
 			break
 		}
 	}
-	b.note(err)
 	return err
 }
 
 // attempt reports whether the intent did not happen and may be tried again: the
 // server undid it for another's sake (40001, 40P01), or the connection was lost
 // before the commit was sent.
-func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (again bool, err error) {
-	c, err := b.take(ctx)
+func (b *postgresBackend) attempt(ctx context.Context, end time.Time, intent func(tx) error) (again bool, err error) {
+	c, err := b.take(ctx, end)
 	if err != nil {
 		return lost(err), err
 	}
@@ -68,6 +76,7 @@ func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (a
 	if _, err := c.exec("BEGIN"); err != nil { //nolint:contextcheck // the driver gets no context that can end, see conn
 		return retriable(err) || lost(err), fmt.Errorf("store: begin: %w", err)
 	}
+	c.event = nil
 	done := false
 	defer func() { //nolint:contextcheck // the driver gets no context that can end, see conn
 		if !done { // also where the intent panics
@@ -83,7 +92,7 @@ func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (a
 	}
 	// Which transaction it is, so that its fate can be asked for should the answer to
 	// the commit be lost.
-	xid, err := transaction(c) //nolint:contextcheck // the driver gets no context that can end, see conn
+	sent, err := transaction(c) //nolint:contextcheck // the driver gets no context that can end, see conn
 	if err != nil {
 		return retriable(err) || lost(err), fmt.Errorf("store: %w", err)
 	}
@@ -95,37 +104,40 @@ func (b *postgresBackend) attempt(ctx context.Context, intent func(tx) error) (a
 		c.undo() //nolint:contextcheck // the driver gets no context that can end, see conn
 		return retriable(e), fmt.Errorf("store: commit: %w", err)
 	}
-	return c.fate(ctx, xid, err)
+	return b.fate(ctx, c, sent, err)
 }
 
-// transaction names the transaction; "" if it has written nothing.
-func transaction(c *conn) (string, error) {
-	r, err := c.one("SELECT COALESCE(pg_current_xact_id_if_assigned()::text, '')")
+// commit is a transaction that is about to be committed.
+type commit struct {
+	xid string // "" if it has written nothing
+	// life is the server's, from one crash to the next: a crash may lose a commit that
+	// nobody was told of, and give its id to another transaction. It is the time since
+	// which statistics are kept, since those do not outlive a crash.
+	life string
+}
+
+const sqlTransaction = `SELECT COALESCE(pg_current_xact_id_if_assigned()::text, ''),
+	COALESCE((SELECT stats_reset::text FROM pg_stat_wal), '')`
+
+func transaction(c *conn) (commit, error) {
+	r, err := c.one(sqlTransaction)
 	if err != nil {
-		return "", err
+		return commit{}, err
 	}
-	xid := r.text()
-	return xid, r.err
+	sent := commit{r.text(), r.text()}
+	return sent, r.err
 }
 
 // alone runs a statement as a transaction of its own: one round trip instead of
 // four. If its answer is lost nobody can tell whether it was performed.
 func (b *postgresBackend) alone(ctx context.Context, query string, each func(*row) error, args ...any) (ran bool, err error) {
-	for try := range postgresTries {
-		if try > 0 && pause(ctx, try) != nil {
-			break
-		}
-		var again bool
-		if again, err = b.tryAlone(ctx, query, each, args); !again {
-			break
-		}
-	}
+	err = b.tries(ctx, func(end time.Time) (again bool, err error) { return b.tryAlone(ctx, end, query, each, args) })
 	b.note(err)
 	return true, err
 }
 
-func (b *postgresBackend) tryAlone(ctx context.Context, query string, each func(*row) error, args []any) (again bool, err error) {
-	c, err := b.take(ctx)
+func (b *postgresBackend) tryAlone(ctx context.Context, end time.Time, query string, each func(*row) error, args []any) (again bool, err error) {
+	c, err := b.take(ctx, end)
 	if err != nil {
 		return lost(err), err
 	}
@@ -160,36 +172,80 @@ func (c *conn) undo() {
 // fate asks what became of a transaction whose commit was not answered. It asks on
 // the connection that is at hand, made anew: when the server restarts, everybody
 // asks at once, and nobody may wait for another's.
-func (c *conn) fate(ctx context.Context, xid string, cause error) (again bool, err error) {
-	if xid == "" {
+func (b *postgresBackend) fate(ctx context.Context, c *conn, sent commit, cause error) (again bool, err error) {
+	if sent.xid == "" {
 		return false, nil // there was nothing to commit
 	}
+	end := time.Now().Add(b.bound)
+	c.bind(end)
 	for try := range postgresTries {
 		_ = c.close()
-		if pause(ctx, try) != nil {
+		if pause(ctx, end, try) != nil {
 			break
 		}
 		if c.open() != nil { //nolint:contextcheck // what has been begun does not end with the caller, see conn
 			continue
 		}
-		r, err := c.one("SELECT COALESCE(pg_xact_status($1::text::xid8), '')", xid) //nolint:contextcheck // as above
-		if err != nil || r == nil {
+		switch happened, known, err := sent.happened(c); { //nolint:contextcheck // as above
+		case err != nil:
 			continue
-		}
-		switch r.text() {
-		case "committed":
+		case known && happened:
 			return false, nil
-		case "aborted":
+		case known:
 			return true, fmt.Errorf("store: commit: %w", cause)
 		}
+		break
 	}
 	return false, fmt.Errorf("%w: %w", store.ErrUnknownFate, cause)
 }
 
+var errInProgress = errors.New("the transaction is still in progress")
+
+// happened reports whether it was committed, if that can be known.
+func (sent commit) happened(c *conn) (happened, known bool, err error) {
+	status, life, err := sent.status(c)
+	switch {
+	case err != nil:
+		return false, false, err
+	case status == "in progress":
+		return false, false, errInProgress
+	case status == "aborted":
+		return false, true, nil
+	case status == "committed" && life == sent.life:
+		return true, true, nil
+	case c.event == nil:
+		return false, false, nil
+	}
+	// The id is of another transaction by now, or may be: what this one has written
+	// tells.
+	r, err := c.one(sqlEventExists, c.event...)
+	return r != nil, err == nil, err
+}
+
+// status is that of the transaction, and the life that the server is in now.
+func (sent commit) status(c *conn) (status, life string, err error) {
+	r, err := c.one(`SELECT COALESCE(pg_xact_status($1::text::xid8), ''), COALESCE((SELECT stats_reset::text FROM pg_stat_wal), '')`, sent.xid)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "22023" {
+		return "aborted", "", nil // not given out yet: the server has forgotten it
+	}
+	switch {
+	case err != nil:
+		return "", "", err
+	case r == nil:
+		return "", "", errors.New("sqlstore: no status")
+	}
+	status, life = r.text(), r.text()
+	return status, life, r.err
+}
+
 // pause waits longer each time, so that two that are in one another's way come
 // apart, and a server that restarts has come back.
-func pause(ctx context.Context, try int) error {
-	t := time.NewTimer(min(time.Millisecond<<try, 250*time.Millisecond))
+func pause(ctx context.Context, end time.Time, try int) error {
+	wait := min(time.Millisecond<<try, 250*time.Millisecond)
+	if time.Until(end) < wait {
+		return context.DeadlineExceeded
+	}
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -200,8 +256,8 @@ func pause(ctx context.Context, try int) error {
 }
 
 // once runs statements outside of any transaction: each is one of its own.
-func (b *postgresBackend) once(ctx context.Context, f func(tx) error) error {
-	c, err := b.take(ctx)
+func (b *postgresBackend) once(ctx context.Context, end time.Time, f func(tx) error) error {
+	c, err := b.take(ctx, end)
 	if err != nil {
 		return err
 	}
@@ -215,16 +271,11 @@ func (b *postgresBackend) once(ctx context.Context, f func(tx) error) error {
 
 // read runs statements that change nothing.
 func (b *postgresBackend) read(ctx context.Context, f func(tx) error) error {
-	var err error
-	for try := range postgresTries {
-		if try > 0 && pause(ctx, try) != nil {
-			break
-		}
+	err := b.tries(ctx, func(end time.Time) (again bool, err error) {
 		// A connection may have died while nobody used it.
-		if err = b.once(ctx, f); err == nil || !lost(err) && !retriable(err) {
-			break
-		}
-	}
+		err = b.once(ctx, end, f)
+		return lost(err) || retriable(err), err
+	})
 	if err != nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrBusy) {
 		return fmt.Errorf("store: read: %w", err)
 	}

@@ -118,13 +118,61 @@ func TestIntentsEnd(t *testing.T) {
 		if err := act(); err == nil {
 			t.Errorf("%s in silence: no error", name)
 		}
-		if took := time.Since(begin); took > 10*time.Second {
+		// The bound is of all tries together, those to connect among them.
+		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("%s in silence took %v", name, took)
 		}
 		net.on.Store(false)
 		b.bound = postgresBound
 		works(t, s)
 		b.bound = 100 * time.Millisecond
+	}
+}
+
+// Whoever stops a node while the database is silent, or has dropped its connections,
+// waits for no answer, and is told of no fault.
+func TestCloseInSilence(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(*testing.T, *Store, *silence){
+		"silence":      func(_ *testing.T, _ *Store, net *silence) { net.on.Store(true) },
+		"dropped ones": func(t *testing.T, s *Store, _ *silence) { s.elsewhere(t, killAll+` AND pid <> pg_backend_pid()`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			net, cfg := silenced(t, newPostgres(t))
+			aside := furnished(t, cfg)
+			db, err := Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &Store{db: db, id: aside.id, key: aside.key}
+			var open sync.WaitGroup
+			open.Add(postgresConns)
+			var all sync.WaitGroup
+			for range postgresConns { // each with a connection of its own, and a statement
+				all.Go(func() {
+					err := db.read(t.Context(), func(q tx) error {
+						_, err := q.one(sqlConfigVersion, s.key)
+						open.Done()
+						open.Wait()
+						return err
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			begin(t, aside, net)
+			start := time.Now()
+			if err := db.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			if took := time.Since(start); took > 7*time.Second {
+				t.Errorf("Close took %v", took)
+			}
+			net.on.Store(false)
+		})
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -35,10 +37,11 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresBackend, error) {
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {
 		c.ConnectTimeout = postgresWait
 	}
-	connector := stdlib.GetConnector(*c, stdlib.OptionAfterConnect(onlyPrimary))
+	c.ValidateConnect = onlyPrimary
+	connector := stdlib.GetConnector(*c)
 	patient := c.Copy() // a migration may take as long as its tables are large
 	patient.RuntimeParams["statement_timeout"] = "0"
-	if err := migratePostgres(ctx, stdlib.GetConnector(*patient, stdlib.OptionAfterConnect(onlyPrimary))); err != nil {
+	if err := migratePostgres(ctx, stdlib.GetConnector(*patient), cfg.Log); err != nil {
 		return nil, err
 	}
 	if cfg.WrapConnector != nil {
@@ -46,19 +49,19 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresBackend, error) {
 	}
 	b := &postgresBackend{free: make(chan struct{}, postgresConns), wait: postgresWait, bound: postgresBound, log: cfg.Log, closing: make(chan struct{})}
 	for range postgresConns {
-		b.put(&conn{connector: connector})
+		b.put(&conn{connector: connector, remote: true})
 	}
 	return b, nil
 }
 
 // onlyPrimary refuses a server that only follows another: what it shows may be old,
-// and nothing can be written to it.
-func onlyPrimary(ctx context.Context, c *pgx.Conn) error {
-	var recovers bool
-	if err := c.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovers); err != nil {
+// and nothing can be written to it. Of several hosts the next one is tried.
+func onlyPrimary(ctx context.Context, c *pgconn.PgConn) error {
+	all, err := c.Exec(ctx, "SELECT pg_is_in_recovery()").ReadAll()
+	if err != nil {
 		return err
 	}
-	if recovers {
+	if len(all) != 1 || len(all[0].Rows) != 1 || string(all[0].Rows[0][0]) != "f" {
 		return errors.New("the PostgreSQL server is in recovery; want the primary")
 	}
 	return nil
@@ -95,7 +98,7 @@ func (f *textFile) Close() error               { return nil }
 
 // migratePostgres brings the database to the newest schema. Of nodes that start
 // together one does it; the others wait.
-func migratePostgres(ctx context.Context, c driver.Connector) (err error) {
+func migratePostgres(ctx context.Context, c driver.Connector, log *slog.Logger) (err error) {
 	db := sql.OpenDB(c)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	sub, err := fs.Sub(migrations, "migrations")
@@ -114,10 +117,8 @@ func migratePostgres(ctx context.Context, c driver.Connector) (err error) {
 	switch version, newest, err := p.GetVersions(ctx); {
 	case err != nil:
 		return fmt.Errorf("migrate PostgreSQL: %w", err)
-	case version > newest:
-		return fmt.Errorf("the PostgreSQL database has schema version %d, newer than this program's %d", version, newest)
-	case version == newest:
-		return nil
+	case version >= newest:
+		return servable("the PostgreSQL database", version, newest, log)
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate PostgreSQL: %w", err)

@@ -3,15 +3,15 @@ package sqlstore
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/store"
 )
 
-// take finds a connection that is open.
-func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
+// take finds a connection that is open, for use until end.
+func (b *postgresBackend) take(ctx context.Context, end time.Time) (*conn, error) {
 	select {
 	case <-b.closing:
 		return nil, store.ErrClosed
@@ -20,7 +20,7 @@ func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("store: not begun: %w", err)
 	}
-	wait := time.NewTimer(b.wait)
+	wait := time.NewTimer(min(b.wait, time.Until(end)))
 	defer wait.Stop()
 	select {
 	case <-b.free:
@@ -35,7 +35,7 @@ func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
 	c := b.idle[len(b.idle)-1]
 	b.idle = b.idle[:len(b.idle)-1]
 	b.mu.Unlock()
-	c.ctx, c.done = context.WithTimeout(background, b.bound)
+	c.bind(end)
 	if err := c.reopen(); err != nil { //nolint:contextcheck // what has been begun does not end with the caller, see conn
 		b.give(c)
 		return nil, fmt.Errorf("store: connect: %w", err)
@@ -43,11 +43,29 @@ func (b *postgresBackend) take(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// reopen opens a connection that is not open or, as far as can be seen, dead.
+// bind lets the driver's calls end with a moment.
+func (c *conn) bind(end time.Time) {
+	c.unbind()
+	c.ctx, c.done = context.WithDeadline(background, end)
+}
+
+func (c *conn) unbind() {
+	if c.done != nil {
+		c.done()
+	}
+	c.ctx, c.done = nil, nil
+}
+
+// reopen opens a connection that is not open or, as far as can be seen, dead. The
+// server's machine may have gone without a word, and another have its address.
 func (c *conn) reopen() error {
-	// The driver asks the server only after a second of silence.
-	if r, ok := c.raw.(driver.SessionResetter); ok && r.ResetSession(c.ctx) != nil {
-		_ = c.close()
+	if r, ok := c.raw.(driver.SessionResetter); ok {
+		// The driver asks the server only after a second of silence.
+		ctx, done := context.WithTimeout(c.ctx, postgresPing)
+		defer done()
+		if r.ResetSession(ctx) != nil {
+			_ = c.close()
+		}
 	}
 	return c.open()
 }
@@ -56,7 +74,7 @@ func (b *postgresBackend) give(c *conn) {
 	if c.failed != nil {
 		_ = c.close() // the next one who takes it gets a new one
 	}
-	c.done()
+	c.unbind()
 	b.put(c)
 }
 
@@ -67,17 +85,18 @@ func (b *postgresBackend) put(c *conn) {
 	b.free <- struct{}{}
 }
 
-// close waits for what is under way.
+// close waits for what is under way. That a connection has died is no fault then.
 func (b *postgresBackend) close() error {
-	var errs []error
 	b.shut.Do(func() {
 		close(b.closing)
 		for range postgresConns {
 			<-b.free
 		}
+		var all sync.WaitGroup
 		for _, c := range b.idle {
-			errs = append(errs, c.close())
+			all.Go(func() { _ = c.close() })
 		}
+		all.Wait()
 	})
-	return errors.Join(errs...)
+	return nil
 }

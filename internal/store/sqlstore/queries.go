@@ -1,11 +1,16 @@
 package sqlstore
 
+import (
+	"fmt"
+	"strings"
+)
+
 // The SQL text, for SQLite and PostgreSQL alike: $n, quoted "user" and "grant",
 // no function that only one of them has. $1 is the issuer everywhere. Time comes
 // in and is never asked of the database.
 //
-// A parameter is used as one type only and never stands in arithmetic, where
-// PostgreSQL would take it for a 32-bit number.
+// A parameter is used as one type only and stands in arithmetic only within
+// a CAST, or PostgreSQL would take it for a 32-bit number.
 
 const configVersion = `(SELECT config_version FROM issuer WHERE issuer.id = $1)`
 
@@ -78,12 +83,36 @@ const (
 	sqlAuditGrant = `INSERT INTO audit (` + auditColumns + `)
 		SELECT $1, $2, $3, $4, $5, $6, client_id, "user", $7, $8, $9 FROM "grant" WHERE issuer = $1 AND id = $2`
 
+	// auditGrants tells the same of many. $3 is the sequence that the first comes after.
+	auditGrants = `INSERT INTO audit (` + auditColumns + `)
+		SELECT $1, id, $2, CAST($3 AS BIGINT) + row_number() OVER (ORDER BY id), $4, $5, client_id, "user", $6, $7, $8
+		FROM "grant" WHERE issuer = $1 AND id IN (`
+
 	sqlAuditUser = `INSERT INTO audit (` + auditColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, '', '')`
+
+	sqlEventExists = `SELECT sequence FROM audit WHERE issuer = $1 AND "grant" = $2 AND node = $3 AND sequence = $4`
 
 	sqlAuditOf = `SELECT node, sequence, at, kind, "grant", client_id, "user", reason, request_id, ip
 		FROM audit WHERE issuer = $1 AND "grant" = $2 ORDER BY at, node, sequence`
 )
+
+// auditBatch is how many grants sqlAuditGrants tells of.
+const auditBatch = 200
+
+var sqlAuditGrants = auditGrants + parameters(9, auditBatch) + ")"
+
+// parameters lists n parameters from the first on.
+func parameters(first, n int) string {
+	var list strings.Builder
+	for i := range n {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		fmt.Fprintf(&list, "$%d", first+i)
+	}
+	return list.String()
+}
 
 // Clients and API keys.
 const (
