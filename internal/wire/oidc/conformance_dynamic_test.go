@@ -1,12 +1,14 @@
 package oidc_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tallystick/tallystick/internal/engine"
 	"github.com/tallystick/tallystick/internal/testkit"
 )
 
@@ -32,6 +34,7 @@ func TestConformanceDynamic(t *testing.T) {
 		{"oidcc-registration-jwks-uri", registrationJWKSURI},
 		{"oidcc-registration-sector-uri", registrationSectorURI},
 		{"oidcc-registration-sector-bad", registrationSectorBad},
+		{"oidcc-server-rotate-keys", serverRotateKeys},
 		{"oidcc-refresh-token-rp-key-rotation", refreshTokenRPKeyRotation},
 		{"oidcc-request-uri-unsigned", requestURIUnsigned},
 		{"oidcc-request-uri-signed-rs256", requestURISignedRS256},
@@ -69,6 +72,53 @@ func userinfoRS256(t *testing.T, p *plan) {
 	if d.Text("aud") != rp.ID && !slices.Contains(d.Texts("aud"), rp.ID) {
 		t.Errorf("userinfo: aud %v, want %s in it", d["aud"], rp.ID)
 	}
+}
+
+// The suite asks the operator to rotate, and compares the sets (OIDC Core §10.1.1).
+func serverRotateKeys(t *testing.T, p *plan) {
+	rp := p.client(t, nil)
+	before := p.signIn(t, rp, p.world.Browser(t), nil)
+	old := kids(t, rp)
+	made, err := p.world.Engine.RotateSigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := kids(t, rp)
+	for _, kid := range append(old, made...) {
+		if !slices.Contains(published, kid) {
+			t.Errorf("%s is not in the new set", kid)
+		}
+	}
+	if len(published) != len(old)+len(made) || len(made) == 0 {
+		t.Errorf("%d keys, then %d; %d were made", len(old), len(published), len(made))
+	}
+	header, _, err := rp.Verify(before.IDToken)
+	if err != nil || slices.Contains(made, header.KeyID) {
+		t.Errorf("the ID token from before: kid %s, %v", header.KeyID, err)
+	}
+	p.world.Clock.Advance(engine.KeyLead)
+	after := p.signIn(t, rp, p.world.Browser(t), nil)
+	if header, _, err = rp.Verify(after.IDToken); err != nil || !slices.Contains(made, header.KeyID) {
+		t.Errorf("the ID token from afterwards: kid %s, %v", header.KeyID, err)
+	}
+}
+
+// kids are those of the JWK Set as it is answered now.
+func kids(t *testing.T, rp *testkit.RP) (ids []string) {
+	t.Helper()
+	var set struct {
+		Keys []struct {
+			KID string `json:"kid"`
+		} `json:"keys"`
+	}
+	a := rp.Call(http.MethodGet, rp.Metadata.Text("jwks_uri"), nil, nil)
+	if err := json.Unmarshal([]byte(a.Body), &set); err != nil || a.Status != http.StatusOK {
+		t.Fatalf("jwks_uri: %d, %v", a.Status, err)
+	}
+	for _, k := range set.Keys {
+		ids = append(ids, k.KID)
+	}
+	return ids
 }
 
 func redirectURIMissing(t *testing.T, p *plan) {
