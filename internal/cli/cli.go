@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -60,6 +61,7 @@ To run it, see:      tallystick serve --help`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
+	root.SetHelpCommand(newHelp())
 	root.AddCommand(newDev(), newServe(), newMail(), newKey(), newMigrate(), newBackup(), newVersion())
 	return root
 }
@@ -72,6 +74,22 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usageError{cmd, fmt.Errorf("there is no command %q", args[0])}
 	}
 	return usageError{cmd, fmt.Errorf("%s takes no arguments, got %q", cmd.CommandPath(), args[0])}
+}
+
+// newHelp is cobra's own but that it refuses what there is no help about.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{cmd.Root(), fmt.Errorf("there is no command %q", strings.Join(args, " "))}
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }
 
 func newVersion() *cobra.Command {

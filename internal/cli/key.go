@@ -20,7 +20,7 @@ func newKey() *cobra.Command {
 		Use:   "key",
 		Short: "Show, rotate and revoke keys",
 		Long: `Keys rotate by themselves; these commands are for when you want it otherwise. They
-work on the database, beside the servers that run, which see it within 20 seconds.`,
+work on the database, beside the servers that run, which see it within 3 seconds.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -286,9 +286,9 @@ func revokeKey(ctx context.Context, srv *server.Server, kid string, out io.Write
 	if asJSON {
 		return printJSON(out, told)
 	}
-	text := "Servers that run follow within 20 seconds; verifiers when they fetch the JWK Set anew."
+	text := "Servers that run follow within 3 seconds; verifiers when they fetch the JWK Set anew."
 	if revoked.Purpose != engine.Standard {
-		text = "Servers that run follow within 20 seconds. This key is in no JWK Set: who verifies by it\n" +
+		text = "Servers that run follow within 3 seconds. This key is in no JWK Set: who verifies by it\n" +
 			"has a copy, and goes on until he fetches it anew (a Userdocks server SDK: until it is restarted)."
 	}
 	done := "Revoked " + kid

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
@@ -67,6 +68,14 @@ func TestKeys(t *testing.T) {
 			after := standard(all, "ES256")
 			if !slices.Equal(states(after), []string{"retired", "published", "signs"}) || revoked.Revoked != es[0].KID || revoked.Signs != after[2].KID {
 				t.Errorf("%+v, and %+v", revoked, after)
+			}
+			// The server that runs follows, though it has seen nothing of it.
+			for since := time.Now(); ; <-time.After(100 * time.Millisecond) {
+				if set := p.page(t, "/oauth2/jwks"); strings.Contains(set, revoked.Signs) && !strings.Contains(set, es[0].KID) {
+					break
+				} else if time.Since(since) > 10*time.Second {
+					t.Fatalf("ten seconds later the JWK Set is %s", set)
+				}
 			}
 			if line := fails(t, append([]string{"key", "revoke", "nobody"}, where...)...); !strings.Contains(line, `there is no signing key "nobody"`) {
 				t.Error(line)

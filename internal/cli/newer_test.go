@@ -6,24 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tallystick/tallystick/internal/store/storetest"
 	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
 
-// expand is what a next version may do to the schema while nodes of this one serve:
-// columns with defaults, tables and indexes that they know nothing of.
-var expand = []string{
-	`ALTER TABLE "grant" ADD COLUMN next_text TEXT NOT NULL DEFAULT 'x'`,
-	`ALTER TABLE client ADD COLUMN next_number BIGINT NOT NULL DEFAULT 1`,
-	`ALTER TABLE "user" ADD COLUMN next_bytes BYTEA`,
-	`ALTER TABLE signing_key ADD COLUMN next_text TEXT NOT NULL DEFAULT ''`,
-	`CREATE TABLE next_table (issuer BYTEA NOT NULL, id BYTEA NOT NULL, PRIMARY KEY (issuer, id))`,
-	`CREATE INDEX audit_next ON audit (issuer, reason)`,
-	`INSERT INTO tallystick_schema (version_id, is_applied) SELECT max(version_id) + 1, true FROM tallystick_schema`,
-}
-
 // A node goes on when a newer one has brought the database to its schema, with every
-// connection and prepared statement that it has, and new ones. Its next start is
-// refused.
+// connection and prepared statement that it has, and new ones. It can be started again,
+// but not on the schema after that.
 func TestNewerSchemaBesideARunningNode(t *testing.T) {
 	dir, address := t.TempDir(), postgres.Database(t)
 	p := start(t, dir, "--database", address)
@@ -46,7 +35,7 @@ func TestNewerSchemaBesideARunningNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, statement := range expand {
+	for _, statement := range storetest.NextSchema {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
@@ -74,6 +63,12 @@ func TestNewerSchemaBesideARunningNode(t *testing.T) {
 		t.Errorf("a new code: %d %s", b.Status, b.Body)
 	}
 	p.End(os.Interrupt)
+	p = start(t, dir, "--database", address)
+	refresh("started again")
+	p.End(os.Interrupt)
+	if _, err := db.Exec(storetest.NextSchema[len(storetest.NextSchema)-1]); err != nil {
+		t.Fatal(err)
+	}
 	if line := refused(t, "--listen", "127.0.0.1:0", "--data", dir, "--database", address); !strings.Contains(line, "newer than this program's") {
 		t.Error(line)
 	}

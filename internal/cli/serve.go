@@ -100,6 +100,9 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger) (err error) 
 	for _, name := range c.Ignored {
 		log.Warn("this variable is no setting and is ignored", "variable", name)
 	}
+	if c.TLS.Mode == config.TLSProxy && len(c.TLS.Proxies) == 0 {
+		log.Warn("tls.proxies is empty: limits per network take all people for one, the proxy")
+	}
 	clients, err := readClients(c.Clients)
 	if err != nil {
 		return err
@@ -185,6 +188,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (*server.Serv
 		Registration: engine.Registration{Mode: modes[c.Registration.Mode], RequirePKCE: c.Registration.RequirePKCE},
 		Keeping:      engine.Keeping{KeyRotation: time.Duration(c.Keys.RotateEvery), Audit: time.Duration(c.Audit.Retention)},
 		Metrics:      c.Metrics.Listen != "", ShutdownNotice: time.Duration(c.ShutdownNotice), Log: log,
+		BirthsPerNetwork: c.Limits.BirthsPerNetwork,
 	}
 	if c.Mail.SMTP != "" {
 		if sc.Mail, err = mail.SMTP(c.Mail.SMTP.Reveal(), c.Mail.From); err != nil {
@@ -273,6 +277,13 @@ func logOf(l config.Log, to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if l.Format == "text" {
 		return slog.New(slog.NewTextHandler(to, options))
+	}
+	// As text has them: JSON would have bare nanoseconds.
+	options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
 	}
 	return slog.New(slog.NewJSONHandler(to, options))
 }

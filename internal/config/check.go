@@ -70,6 +70,9 @@ func (c *Config) Check() error {
 	if c.Keys.RotateEvery < day {
 		fault("keys.rotate_every", errors.New("want at least 1d"))
 	}
+	if c.Limits.BirthsPerNetwork < 0 {
+		fault("limits.births_per_network", errors.New("want a number, or 0 for no limit"))
+	}
 	return errors.Join(errs...)
 }
 

@@ -52,6 +52,7 @@ type Config struct {
 	Log          Log          `yaml:"log" envPrefix:"log_"`
 	Audit        Audit        `yaml:"audit" envPrefix:"audit_"`
 	Keys         Keys         `yaml:"keys" envPrefix:"keys_"`
+	Limits       Limits       `yaml:"limits" envPrefix:"limits_"`
 
 	// MasterKey comes from the environment only: a file of settings is no place for it.
 	MasterKey Secret `yaml:"-"`
@@ -70,7 +71,7 @@ type TLS struct {
 	// Private key of the certificate, in PEM form.
 	KeyFile string `yaml:"key_file"`
 	// Addresses or networks of the proxies, whose X-Forwarded-For is believed. Without
-	// it, limits on guessing take all people for one. Only for the mode proxy.
+	// it, limits per network take all people for one. Only for the mode proxy.
 	Proxies []string `yaml:"proxies"`
 }
 
@@ -128,6 +129,14 @@ type Keys struct {
 	RotateEvery Duration `yaml:"rotate_every"`
 }
 
+// Limits are on what strangers can do without signing in.
+type Limits struct {
+	// How many anonymous profiles, accounts and clients that register themselves may be
+	// made from one network (/24, or /64 of IPv6) in ten minutes, at each node; 0 is any
+	// number. Behind a proxy it needs tls.proxies.
+	BirthsPerNetwork int `yaml:"births_per_network"`
+}
+
 // Default is what holds where nothing is said.
 func Default() Config {
 	return Config{
@@ -138,6 +147,7 @@ func Default() Config {
 		Log:            Log{Format: "json", Level: "info"},
 		Audit:          Audit{Retention: 400 * day},
 		Keys:           Keys{RotateEvery: 90 * day},
+		Limits:         Limits{BirthsPerNetwork: 600},
 	}
 }
 

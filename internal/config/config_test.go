@@ -81,13 +81,13 @@ audit:
 		"PATH=/bin", "TALLYSTICK_PORT=tcp://10.0.0.1:80", "TALLYSTICK_SERVICE_HOST=x", "TALLYSTICK_LISTEN=",
 		"TALLYSTICK_LISTEN=:2", "TALLYSTICK_LOG_FORMAT=text", "TALLYSTICK_DATABASE_FILE=" + secretFile,
 		"TALLYSTICK_RESOURCES=https://b.example/,https://c.example/", "TALLYSTICK_AUDIT_RETENTION=30d",
-		"TALLYSTICK_REGISTRATION_REQUIRE_PKCE=false", "TALLYSTICK_MASTER_KEY=word",
+		"TALLYSTICK_REGISTRATION_REQUIRE_PKCE=false", "TALLYSTICK_MASTER_KEY=word", "TALLYSTICK_LIMITS_BIRTHS_PER_NETWORK=0",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Listen, c.Log.Level, c.Log.Format, c.Database.Reveal(), c.Resources, time.Duration(c.Audit.Retention), c.Registration.RequirePKCE, c.MasterKey.Reveal(), c.TLS.CertFile}
-	want := []any{":2", "debug", "text", "postgres://u:s3cret@db/name", []string{"https://b.example/", "https://c.example/"}, 30 * 24 * time.Hour, false, "word", "/tmp/c"}
+	got := []any{c.Listen, c.Log.Level, c.Log.Format, c.Database.Reveal(), c.Resources, time.Duration(c.Audit.Retention), c.Registration.RequirePKCE, c.MasterKey.Reveal(), c.TLS.CertFile, c.Limits.BirthsPerNetwork}
+	want := []any{":2", "debug", "text", "postgres://u:s3cret@db/name", []string{"https://b.example/", "https://c.example/"}, 30 * 24 * time.Hour, false, "word", "/tmp/c", 0}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -114,6 +114,7 @@ func TestFaultsOfForm(t *testing.T) {
 		"the master key":  {least + "master_key: word-s3cret\n", nil, []string{"line 6: master_key: there is no such setting"}},
 		"a minus":         {least + "'-': word-s3cret\n", nil, []string{"line 6: -: there is no such setting"}},
 		"types":           {least + "resources: https://s3cret/\nmail: s3cret\nregistration: {require_pkce: s3cret}\nkeys: {rotate_every: s3cret}\nclients: {s3cret: 1}\n", nil, []string{"line 6: resources: want a list of texts", "line 7: want settings", "line 8: registration.require_pkce: want true or false", "line 9: keys.rotate_every: want a time like 90d", "line 10: clients: want a list of texts"}},
+		"numbers":         {least + "limits: {births_per_network: s3cret}\n", []string{"TALLYSTICK_LIMITS_BIRTHS_PER_NETWORK=s3cret"}, []string{"line 6: limits.births_per_network: want a number", "TALLYSTICK_LIMITS_BIRTHS_PER_NETWORK: want a number"}},
 		"a text":          {"database: [s3cret]\n", nil, []string{"line 1: database: want a text"}},
 		"no YAML":         {"issuer: x\ndatabase: s3cret: x\n", nil, []string{": not YAML; a text with"}},
 		"a list":          {"- s3cret\n", nil, []string{"line 1: want settings"}},
@@ -197,6 +198,7 @@ func TestCheck(t *testing.T) {
 		"log format":           {func(c *Config) { c.Log.Format = "xml" }, "log.format: want json or text"},
 		"log level":            {func(c *Config) { c.Log.Level = "loud" }, "log.level: want debug, info, warn or error"},
 		"retention":            {func(c *Config) { c.Audit.Retention = 0 }, "audit.retention: want at least 1d"},
+		"a limit":              {func(c *Config) { c.Limits.BirthsPerNetwork = -1 }, "limits.births_per_network: want a number"},
 		"rotation":             {func(c *Config) { c.Keys.RotateEvery = 5 }, "keys.rotate_every: want at least 1d"},
 	} {
 		c := good

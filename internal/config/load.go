@@ -164,6 +164,8 @@ func wanted(field reflect.Type) error {
 		return errDuration
 	case field.Kind() == reflect.Bool:
 		return errors.New("want true or false")
+	case field.Kind() == reflect.Int:
+		return errors.New("want a number")
 	case field.Kind() == reflect.Slice:
 		return errors.New("want a list of texts")
 	}

@@ -82,6 +82,9 @@ func (e *Engine) redeemAnonymous(ctx context.Context, caller *Caller, req *Token
 			IdleExpiresAt: store.IdleEnd(millis(now), idleLife(client)),
 		},
 	}
+	if err := e.takeAnonymous(ctx, client, g.ID, req.Trace.IP); err != nil {
+		return nil, 0, err
+	}
 	// Two profiles in some ten billion may draw one subject; the store says so
 	// and the next draw is taken.
 	for draw := range uint64(3) {
@@ -100,6 +103,7 @@ func (e *Engine) redeemAnonymous(ctx context.Context, caller *Caller, req *Token
 			out, err = e.store.RedeemAnonymous(ctx, redeem)
 		}
 		if err != nil {
+			e.returnBirth(ctx, req.Trace.IP)
 			return nil, 0, fault("redeem anonymous code", err)
 		}
 		switch {

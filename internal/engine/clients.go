@@ -16,6 +16,10 @@ import (
 // the config version.
 const clientMaxAge = time.Second
 
+// mostClients of the young generation are kept: those that register themselves may be
+// many, and of 16 KiB each.
+const mostClients = 1024
+
 // clientCache keeps clients until the config version moves. Its lock is never
 // held while the store is asked.
 type clientCache struct {
@@ -25,7 +29,7 @@ type clientCache struct {
 	mu      sync.Mutex
 	version int64
 	checked time.Time
-	byID    map[string]*store.Client
+	byID    *cache[string, *store.Client]
 	origins map[oauth.Face][]string
 	// nobody holds ids that were not found, by the config version at which they were
 	// not: an unknown client must not take longer than a known one. It is bounded, for
@@ -50,7 +54,7 @@ func (c *clientCache) fresh(ctx context.Context) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byID == nil || version != c.version { // less: the database has lost commits
-		c.byID, c.origins, c.version = make(map[string]*store.Client), make(map[oauth.Face][]string), version
+		c.byID, c.origins, c.version = newCache[string, *store.Client](mostClients), make(map[oauth.Face][]string), version
 	}
 	c.checked = now
 	return c.version, nil
@@ -66,9 +70,7 @@ func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*sto
 	if err != nil {
 		return nil, 0, err
 	}
-	c.mu.Lock()
-	client, ok := c.byID[id]
-	c.mu.Unlock()
+	client, ok := c.known(id)
 	if !ok {
 		if at, unknown := c.nobody.get(id); unknown && at == version {
 			return nil, version, nil
@@ -84,7 +86,7 @@ func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*sto
 		client = &read
 		c.mu.Lock()
 		if c.version == version && c.byID != nil {
-			c.byID[id] = client
+			c.byID.put(id, client)
 		}
 		c.mu.Unlock()
 	}
@@ -92,6 +94,16 @@ func (c *clientCache) get(ctx context.Context, face oauth.Face, id string) (*sto
 		return nil, version, nil
 	}
 	return client, version, nil
+}
+
+// known is what is cached of a client.
+func (c *clientCache) known(id string) (client *store.Client, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID != nil {
+		client, ok = c.byID.get(id)
+	}
+	return client, ok
 }
 
 // forget makes the next get look again.
@@ -105,10 +117,7 @@ func (c *clientCache) forget() {
 // store, so that an unknown client costs no more than a known one: it is for the
 // log, where nothing may stand that anybody can make up.
 func (e *Engine) Met(face oauth.Face, id string) bool {
-	c := e.clients
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	client, ok := c.byID[id]
+	client, ok := e.clients.known(id)
 	return ok && client.Face == face
 }
 

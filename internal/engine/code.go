@@ -116,7 +116,7 @@ func (e *Engine) withRefreshToken(ctx context.Context, issued *Issued, secret ta
 	token, err := e.keys.ring(e.now()).Mint(tally.Refresh, t)
 	if errors.Is(err, tally.ErrKey) {
 		// Another node has rotated under a key that this one has not seen yet.
-		if _, err = e.keys.reload(ctx); err == nil {
+		if err = e.keys.reload(ctx); err == nil {
 			token, err = e.keys.ring(e.now()).Mint(tally.Refresh, t)
 		}
 	}

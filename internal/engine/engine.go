@@ -53,6 +53,10 @@ type Config struct {
 	Registration Registration
 	// SendsMail: this node sends what is in the outbox.
 	SendsMail bool
+	// BirthsPerNetwork is how many rows anybody may have made from one network (/24, /64)
+	// in ten minutes, at this node: anonymous profiles, accounts, clients that register
+	// themselves without a token; 0 = any number.
+	BirthsPerNetwork int
 	// Resources may be asked for by every client, beside its own (RFC 8707).
 	Resources []string
 	// LoopbackResources lets clients ask for any resource on this machine.
@@ -89,19 +93,21 @@ type Engine struct {
 	clients *clientCache
 	births  *cache[store.GrantID, store.Birthright]
 	reports *cache[store.GrantID, time.Time]
-	guesses *cache[store.Hash, attempts]
-	pushes  *cache[store.Hash, attempts]
+	guesses *quota                          // that have failed
+	pushes  *quota                          // by public clients
 	keySets *cache[store.Hash, jose.KeySet] // of clients, by their text
 	streaks *cache[pair, streak]
-	mail    chan struct{} // says that there is something in the outbox
-	notices chan struct{} // says that there may be a client to be told of a logout
-	fetch   Fetcher
-	policy  issuerPolicy
-	faces   []oauth.Face
-	keeping Keeping
-	mails   bool                   // see Config.SendsMail
-	node    [16]byte               // random: who holds a lease
-	laps    map[store.Table][]byte // where the purge goes on; Keep alone touches it
+	// strangers is what anybody may have made, see Config.BirthsPerNetwork.
+	strangers *quota
+	mail      chan struct{} // says that there is something in the outbox
+	notices   chan struct{} // says that there may be a client to be told of a logout
+	fetch     Fetcher
+	policy    issuerPolicy
+	faces     []oauth.Face
+	keeping   Keeping
+	mails     bool                   // see Config.SendsMail
+	node      [16]byte               // random: who holds a lease
+	laps      map[store.Table][]byte // where the purge goes on; Keep alone touches it
 
 	formKey, secretKey, pairwiseKey []byte
 
@@ -114,16 +120,17 @@ type Engine struct {
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, issuer: c.Issuer, hasher: c.Hasher, now: c.Now, rand: c.Rand,
-		births:  newCache[store.GrantID, store.Birthright](8192),
-		reports: newCache[store.GrantID, time.Time](1024),
-		guesses: newCache[store.Hash, attempts](4096),
-		streaks: newCache[pair, streak](4096),
-		pushes:  newCache[store.Hash, attempts](4096),
-		keySets: newCache[store.Hash, jose.KeySet](512),
-		mail:    make(chan struct{}, 1),
-		notices: make(chan struct{}, 1),
-		fetch:   c.Fetch,
-		policy:  issuerPolicy{registration: c.Registration, loopback: c.LoopbackResources},
+		births:    newCache[store.GrantID, store.Birthright](8192),
+		reports:   newCache[store.GrantID, time.Time](1024),
+		guesses:   newQuota(addressGuesses, addressWindow),
+		streaks:   newCache[pair, streak](4096),
+		strangers: newQuota(c.BirthsPerNetwork, birthsWindow),
+		pushes:    newQuota(pushedPerNetwork, PushedLifetime),
+		keySets:   newCache[store.Hash, jose.KeySet](512),
+		mail:      make(chan struct{}, 1),
+		notices:   make(chan struct{}, 1),
+		fetch:     c.Fetch,
+		policy:    issuerPolicy{registration: c.Registration, loopback: c.LoopbackResources},
 	}
 	issuer := c.Store.Issuer()
 	id := hex.EncodeToString(issuer[:])

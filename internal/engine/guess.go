@@ -65,12 +65,6 @@ func Network(ip string) (h store.Hash) {
 	return sha256.Sum256([]byte("tallystick network\x00" + prefix.String()))
 }
 
-// attempts are the failures (or pushed requests) of one network in one window.
-type attempts struct {
-	since    time.Time
-	failures int
-}
-
 // pair is an account and a network that guesses at it; the zero network is all
 // of them. What is no account is counted like one, or the limit would tell.
 type pair struct {
@@ -93,11 +87,10 @@ type streak struct {
 // mayGuess refuses a network that has failed too often, whatever the accounts.
 // It is this node's own count.
 func (e *Engine) mayGuess(from store.Hash, now time.Time) error {
-	a, ok := e.guesses.get(from)
-	if !ok || now.Sub(a.since) >= addressWindow || a.failures < addressGuesses {
-		return nil
+	if wait := e.guesses.wait(from, now); wait > 0 {
+		return tooManyGuesses("too many failures from this network", wait)
 	}
-	return tooManyGuesses("too many failures from this network", addressWindow-now.Sub(a.since))
+	return nil
 }
 
 // mayGuessAt refuses a network that has failed too often at one account.
@@ -112,13 +105,7 @@ func (e *Engine) mayGuessAt(p pair, now time.Time) error {
 // failed counts a failure.
 func (e *Engine) failed(p pair, now time.Time) {
 	e.lengthen(p, now)
-	from := p.from
-	a, ok := e.guesses.get(from)
-	if !ok || now.Sub(a.since) >= addressWindow {
-		a = attempts{since: now}
-	}
-	a.failures++
-	e.guesses.put(from, a)
+	e.guesses.count(p.from, now, 1)
 }
 
 func (e *Engine) lengthen(p pair, now time.Time) {

@@ -149,7 +149,7 @@ func (e *Engine) longestToken(ctx context.Context) (time.Duration, error) {
 // says of each that has one when it will count no more. A face's own key rotates
 // only on purpose.
 func (e *Engine) rotateKeys(ctx context.Context, longest time.Duration) error {
-	if _, err := e.keys.reload(ctx); err != nil {
+	if err := e.keys.reload(ctx); err != nil {
 		return fault("reload keys", err)
 	}
 	now, changed := e.now(), false

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -78,10 +79,11 @@ type signerKey struct {
 
 func openKeyring(ctx context.Context, s store.Store, master *seal.Master, now func() time.Time, rand io.Reader, want []KeySpec) (*keyring, error) {
 	k := &keyring{store: s, master: master, now: now, rand: rand, want: want}
-	set, err := k.load(ctx)
+	set, err := k.load(ctx, new(keyset))
 	if err != nil {
 		return nil, err
 	}
+	k.current.Store(set)
 	var missing []KeySpec
 	for _, spec := range want { // two faces may sign with one line of keys
 		if set.line(spec) == nil && !slices.Contains(missing, spec) {
@@ -108,7 +110,9 @@ func openKeyring(ctx context.Context, s store.Store, master *seal.Master, now fu
 
 func (k *keyring) issuer() tally.Issuer { return tally.Issuer(k.store.Issuer()) }
 
-func (k *keyring) load(ctx context.Context) (*keyset, error) {
+// load reads the keys, and unseals those that were not in the set before as they are
+// now: a look that finds nothing new costs two queries.
+func (k *keyring) load(ctx context.Context, before *keyset) (*keyset, error) {
 	mac, err := k.store.MACKeys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read MAC keys: %w", err)
@@ -119,6 +123,10 @@ func (k *keyring) load(ctx context.Context) (*keyset, error) {
 	}
 	set := &keyset{}
 	for _, m := range mac {
+		if i := slices.IndexFunc(before.mac, func(b macKey) bool { return b.Number == m.Number && bytes.Equal(b.Sealed, m.Sealed) }); i >= 0 {
+			set.mac = append(set.mac, macKey{m, before.mac[i].material})
+			continue
+		}
 		plain, err := k.master.Open(k.macLabel(m.Number), m.Sealed)
 		if err != nil || len(plain) != tally.KeySize {
 			return nil, fmt.Errorf("MAC key %d cannot be unsealed: it belongs to another master key, or was altered", m.Number)
@@ -126,6 +134,10 @@ func (k *keyring) load(ctx context.Context) (*keyset, error) {
 		set.mac = append(set.mac, macKey{m, tally.Material(plain)})
 	}
 	for _, s := range signing {
+		if i := slices.IndexFunc(before.signing, func(b signingKey) bool { return b.sealedAs(s) }); i >= 0 {
+			set.signing = append(set.signing, signingKey{s, before.signing[i].key})
+			continue
+		}
 		plain, err := k.master.Open(k.signingLabel(s), s.Sealed)
 		if err != nil {
 			return nil, fmt.Errorf("signing key %s cannot be unsealed: it belongs to another master key, or was altered", s.ID)
@@ -141,6 +153,11 @@ func (k *keyring) load(ctx context.Context) (*keyset, error) {
 		return cmp.Or(cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Algorithm, b.Algorithm), cmp.Compare(a.Number, b.Number))
 	})
 	return set, nil
+}
+
+// sealedAs: what is unsealed by the same label of the same bytes is the same.
+func (k *signingKey) sealedAs(s store.SigningKey) bool {
+	return k.ID == s.ID && k.Algorithm == s.Algorithm && k.Purpose == s.Purpose && bytes.Equal(k.Sealed, s.Sealed)
 }
 
 func (k *keyring) macLabel(number uint16) seal.Label {
@@ -277,18 +294,18 @@ func (k *keyring) ring(now time.Time) *tally.Ring {
 }
 
 // reload brings in what other nodes have added, at most once a second: a stranger
-// can name any key number. It reports whether it looked. Until the store is asked
-// again its failure is everybody's answer: nobody knows which keys there are.
-func (k *keyring) reload(ctx context.Context) (bool, error) {
+// can name any key number. Until the store is asked again its failure is everybody's
+// answer: nobody knows which keys there are.
+func (k *keyring) reload(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
 	if since := now.Sub(k.looked); since >= 0 && since < time.Second {
-		return false, k.failed
+		return k.failed
 	}
 	// Others wait for the answer, so it does not end with who happened to ask.
 	k.looked, k.failed = now, k.replace(context.WithoutCancel(ctx), now)
-	return true, k.failed
+	return k.failed
 }
 
 // keysKnown is for how long a node that could not look may say that it knows the
@@ -301,13 +318,12 @@ func (k *keyring) fresh(ctx context.Context) error {
 	if age := k.now().Sub(time.UnixMilli(k.loaded.Load())); age >= 0 && age < keysKnown {
 		return nil
 	}
-	_, err := k.reload(ctx)
-	return err
+	return k.reload(ctx)
 }
 
 // replace takes the keys that are in the store now.
 func (k *keyring) replace(ctx context.Context, now time.Time) error {
-	set, err := k.load(ctx)
+	set, err := k.load(ctx, k.current.Load())
 	if err != nil {
 		return err
 	}
@@ -346,7 +362,7 @@ func (e *Engine) verify(ctx context.Context, kind tally.Kind, s string) (tally.T
 		return t, err
 	}
 	// Also if it was somebody else who looked, just now.
-	if _, err := e.keys.reload(ctx); err != nil {
+	if err := e.keys.reload(ctx); err != nil {
 		return t, fault("reload MAC keys", err)
 	}
 	return e.keys.ring(e.now()).Verify(kind, s)
@@ -387,7 +403,7 @@ func artefactError(err error, presented string, refuse func(string) *oauth.Error
 // number. Tokens under earlier keys stay good; each moves to the new key at its
 // next rotation.
 func (e *Engine) RotateMACKey(ctx context.Context) (uint16, error) {
-	if _, err := e.keys.reload(ctx); err != nil {
+	if err := e.keys.reload(ctx); err != nil {
 		return 0, fault("reload MAC keys", err)
 	}
 	set := e.keys.current.Load()
@@ -405,20 +421,24 @@ func (e *Engine) RotateMACKey(ctx context.Context) (uint16, error) {
 	return number, nil
 }
 
-// WatchKeys brings in what other nodes have added, until ctx is done. every must
-// be well below the minute that a new key waits before it is used.
+// WatchKeys brings in what other nodes have added or revoked, until ctx is done. every
+// must be well below the minute that a new key waits before it is used. log is told of
+// the first failure of several.
 func (e *Engine) WatchKeys(ctx context.Context, every time.Duration, log func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	failed := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if _, err := e.keys.reload(ctx); err != nil && ctx.Err() == nil {
+		err := e.keys.reload(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
 			log(err)
 		}
+		failed = err != nil
 	}
 }
 

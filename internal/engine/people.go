@@ -32,7 +32,8 @@ type RegisterRequest struct {
 // puts the mail into the outbox. A stranger cannot tell from the answer whether
 // the address has an account already: then the owner gets a mail, and the
 // answer looks like that of a new account. Refusals: invalid_client;
-// invalid_request (address, password, invitation).
+// invalid_request (address, password, invitation); temporarily_unavailable (too many
+// from the network).
 func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOwner, error) {
 	client, err := e.client(ctx, req.Face, req.ClientID)
 	if err != nil {
@@ -50,8 +51,12 @@ func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOw
 	if err != nil {
 		return nil, err
 	}
+	if err := e.takeBirth(req.Trace.IP); err != nil {
+		return nil, err
+	}
 	hash, err := e.hasher.Hash(ctx, req.Password)
 	if err != nil {
+		e.returnBirth(ctx, req.Trace.IP)
 		return nil, passwordError(err)
 	}
 	var ids [4][16]byte // user, tenant, two mails
@@ -82,6 +87,7 @@ func (e *Engine) Register(ctx context.Context, req RegisterRequest) (*ResourceOw
 		User: u, Tenant: store.Tenant{ID: ids[1], Name: u.Email, CreatedAt: now}, Invitation: invited.ID, Mail: letter, MailIfTaken: taken, PerHour: mailsPerHour, Now: now, Trace: req.Trace,
 	})
 	if err != nil {
+		e.returnBirth(ctx, req.Trace.IP)
 		return nil, fault("register", err)
 	}
 	if out.Outcome == store.Refused {

@@ -65,7 +65,8 @@ func refuseMetadata(reason, description string) *oauth.Error {
 // the defaults of RFC 7591 §2 and OpenID Connect Registration §2; its policy is
 // ours. token is the initial access token, "" if it has none. Refusals:
 // access_denied (registration is closed), invalid_token, invalid_redirect_uri,
-// invalid_client_metadata.
+// invalid_client_metadata, temporarily_unavailable (too many, or too many from the
+// network).
 func (e *Engine) RegisterClient(ctx context.Context, face oauth.Face, c oauth.Client, token string, trace Trace) (*Registered, error) {
 	if err := e.mayRegister(ctx, token); err != nil {
 		return nil, err
@@ -102,9 +103,17 @@ func (e *Engine) RegisterClient(ctx context.Context, face oauth.Face, c oauth.Cl
 	if out.AccessToken, err = ring.Mint(tally.Registration, tally.Tally{Key: ring.Active(), Secret: secret}); err != nil {
 		return nil, fault("mint registration access token", err)
 	}
+	if e.policy.registration.Mode == RegistrationOpen {
+		if err := e.takeBirth(trace.IP); err != nil {
+			return nil, err
+		}
+	}
 	outcome, err := e.store.RegisterClient(ctx, in)
 	switch {
 	case err != nil:
+		if e.policy.registration.Mode == RegistrationOpen {
+			e.returnBirth(ctx, trace.IP)
+		}
 		return nil, fault("register client", err)
 	case outcome != store.Done:
 		return nil, &oauth.Error{

@@ -93,16 +93,9 @@ func (e *Engine) mayPush(client *store.Client, ip string) error {
 	if !client.Public() {
 		return nil
 	}
-	now, from := e.now(), Network(ip)
-	a, ok := e.pushes.get(from)
-	if !ok || now.Sub(a.since) >= PushedLifetime || now.Before(a.since) {
-		a = attempts{since: now}
-	}
-	if a.failures >= pushedPerNetwork {
+	if e.pushes.take(Network(ip), e.now()) > 0 {
 		return tooManyPushed("from the network")
 	}
-	a.failures++
-	e.pushes.put(from, a)
 	return nil
 }
 

@@ -15,7 +15,7 @@ const (
 	clockStale = 3 * clockEvery   // without a measure, nobody knows any more
 	maxStep    = 2 * time.Second  // a clock that moves by more has been set
 	maxDoubt   = 1 * time.Second  // an answer that took longer tells too little
-	clockWait  = 10 * time.Second // for an answer
+	clockWait  = 10 * time.Second // for an answer, and at the start for a better one
 	clockEven  = time.Hour        // after a start or a step, before anything is deleted by it
 )
 
@@ -38,6 +38,9 @@ func newClock(source func(context.Context) (time.Time, error)) *clock {
 	return &clock{source: source, local: func() time.Time { return start.Add(time.Since(start)).Round(0) }, even: start.Round(0)}
 }
 
+// errSlow says that an answer took longer than maxDoubt.
+var errSlow = errors.New("the answer took too long")
+
 // Now is the time.
 func (c *clock) Now() time.Time {
 	c.mu.RLock()
@@ -59,7 +62,7 @@ func (c *clock) measure(ctx context.Context) error {
 	}
 	there = there.Round(0) // its wall clock, not its monotonic one
 	if doubt := after.Sub(before); doubt > maxDoubt {
-		return fmt.Errorf("the database's clock: the answer took %v", doubt)
+		return fmt.Errorf("the database's clock: %w: %v", errSlow, doubt)
 	}
 	low, high := there.Sub(after), there.Sub(before)
 
@@ -74,6 +77,18 @@ func (c *clock) measure(ctx context.Context) error {
 	}
 	c.offset, c.step, c.measured = offset, step, after
 	return nil
+}
+
+// begin is the first measure. A machine that has much else to do may answer better when
+// it is asked again; a database that does not answer is told at once.
+func (c *clock) begin(ctx context.Context) error {
+	start := c.local()
+	for {
+		err := c.measure(ctx)
+		if !errors.Is(err, errSlow) || c.local().Sub(start) >= clockWait {
+			return err
+		}
+	}
 }
 
 // ready says why the time is not to be relied on. A clock that was set is followed at

@@ -74,6 +74,46 @@ func TestClockFollowsTheDatabase(t *testing.T) {
 	}
 }
 
+// A machine that is busy for a moment does not keep a server from starting; one that
+// stays so does, and so does a database that does not answer.
+func TestClockAsksAgainAtTheStart(t *testing.T) {
+	const slow = 1129 * time.Millisecond
+	for _, tt := range []struct {
+		name  string
+		took  []time.Duration // of the answers; the last one's is that of all further
+		err   error           // of the last one
+		asked int             // wanted
+		want  string
+	}{
+		{"at once", []time.Duration{0}, nil, 1, ""},
+		{"the third time", []time.Duration{slow, slow, 0}, nil, 3, ""},
+		{"never", []time.Duration{slow}, nil, 9, "took too long: 1.129s"},
+		{"no answer", []time.Duration{0}, errors.New("away"), 1, "away"},
+		{"away after a slow answer", []time.Duration{slow, 0}, errors.New("away"), 2, "away"},
+	} {
+		c, a := testClock()
+		start, asked := *a.here, 0
+		c.source = func(ctx context.Context) (time.Time, error) {
+			last := asked >= len(tt.took)-1
+			if a.took = tt.took[min(asked, len(tt.took)-1)]; last {
+				a.err = tt.err
+			}
+			asked++
+			return a.now(ctx)
+		}
+		err := c.begin(t.Context())
+		if asked != tt.asked || (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v after %d questions", tt.name, err, asked)
+		}
+		if took := a.here.Sub(start); took > clockWait+maxDoubt {
+			t.Errorf("%s: %v", tt.name, took)
+		}
+		if (c.ready() == nil) != (err == nil) {
+			t.Errorf("%s: ready: %v", tt.name, c.ready())
+		}
+	}
+}
+
 // The first look can find any difference: it is no step.
 func TestClockBeginsAnywhere(t *testing.T) {
 	c, a := testClock()

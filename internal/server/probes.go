@@ -32,9 +32,12 @@ type look struct {
 	err  error // once done
 }
 
+// errLeaving is no fault: the server was told to go.
+var errLeaving = errors.New("the server is shutting down")
+
 func (r *readiness) check(ctx context.Context) error {
 	if r.leaving.Load() {
-		return errors.New("the server is shutting down")
+		return errLeaving
 	}
 	if r.clock != nil {
 		if err := r.clock.ready(); err != nil {
@@ -92,10 +95,14 @@ func probes(r *readiness) wire.Face {
 	}
 	live := func(w http.ResponseWriter, _ *http.Request) error { return ok(w) }
 	ready := func(w http.ResponseWriter, req *http.Request) error {
-		if err := r.check(req.Context()); err != nil {
+		switch err := r.check(req.Context()); {
+		case err == nil:
+			return ok(w)
+		case errors.Is(err, errLeaving):
+			return oauth.Unavailable("not ready: "+err.Error(), nil)
+		default:
 			return oauth.Unavailable("not ready", err)
 		}
-		return ok(w)
 	}
 	both := func(h wire.Handler) map[string]wire.Handler {
 		return map[string]wire.Handler{http.MethodGet: h, http.MethodHead: h}

@@ -42,6 +42,8 @@ type Config struct {
 	Mail mail.Sender
 	// Keeping is how long things are kept.
 	Keeping engine.Keeping
+	// BirthsPerNetwork is engine.Config's.
+	BirthsPerNetwork int
 	// Registration is who may register clients; the zero value is nobody.
 	Registration engine.Registration
 	// Resources may be asked for by every client (RFC 8707).
@@ -83,9 +85,9 @@ type Server struct {
 	log     *slog.Logger
 }
 
-// keysEvery is how often a node looks for keys that others have added; they wait
-// a minute before they are used.
-const keysEvery = 20 * time.Second
+// keysEvery is how often a node looks for keys that others have added, which wait a
+// minute at least before they are used, or revoked, which end with that look.
+const keysEvery = 2 * time.Second
 
 // keepingEvery is how often a node looks whether there is something to rotate or to
 // purge, and whether it is the one to do it.
@@ -115,7 +117,7 @@ func openOn(ctx context.Context, db *sqlstore.DB, c Config) (*Server, error) {
 	var k *clock
 	if c.Now == nil {
 		k = newClock(db.Now)
-		if err := k.measure(ctx); err != nil {
+		if err := k.begin(ctx); err != nil {
 			return nil, err
 		}
 		c.Now = k.Now
@@ -146,8 +148,13 @@ func OpenStore(ctx context.Context, c Config) (store.Store, io.Closer, error) {
 }
 
 func openDatabase(ctx context.Context, c Config) (*sqlstore.DB, error) {
-	db, err := sqlstore.Open(ctx, databaseOf(c))
+	at := databaseOf(c)
+	db, err := sqlstore.Open(ctx, at)
 	if err != nil {
+		// What was to be done there, first of all a migration, says nothing then.
+		if away, ok := errors.AsType[net.Error](err); ok && at.URL != "" {
+			err = fmt.Errorf("the database %s is not reachable: %w", at, away)
+		}
 		return nil, oneLine{err}
 	}
 	return db, nil
@@ -178,6 +185,7 @@ func assemble(ctx context.Context, st *sqlstore.Store, db *sqlstore.DB, k *clock
 		Keys:  append([]engine.KeySpec{dressipi.SigningKey, userdocks.SigningKey}, oidc.SigningKeys...),
 		Faces: []oauth.Face{oidc.Name, userdocks.Name, dressipi.Name}, Keeping: c.Keeping,
 		Fetch: fetcher, Registration: c.Registration, SendsMail: c.Mail != nil, Resources: c.Resources, LoopbackResources: c.Loopback,
+		BirthsPerNetwork: c.BirthsPerNetwork,
 	})
 	if err != nil {
 		return nil, err

@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,13 +26,15 @@ type running struct {
 	begun   chan struct{}
 	release chan struct{}
 	slow    chan error // what came of the request
+	log     *bytes.Buffer
 }
 
 func run(t *testing.T, notice time.Duration) *running {
 	t.Helper()
+	log := new(bytes.Buffer)
 	w, err := server.Open(t.Context(), server.Config{
 		Database: "sqlite:" + filepath.Join(t.TempDir(), "t.db"), Issuer: testkit.Issuer, Master: testkit.NewMaster(t),
-		ShutdownNotice: notice, Log: testkit.NoLog(),
+		ShutdownNotice: notice, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +46,7 @@ func run(t *testing.T, notice time.Duration) *running {
 	}
 	r := &running{
 		Server: w, url: "http://" + l.Addr().String(), ended: make(chan error, 1),
-		begun: make(chan struct{}), release: make(chan struct{}), slow: make(chan error, 1),
+		begun: make(chan struct{}), release: make(chan struct{}), slow: make(chan error, 1), log: log,
 	}
 	w.Handle("/slow", http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		close(r.begun)
@@ -112,6 +117,10 @@ func TestShutdownTellsFirst(t *testing.T) {
 	close(r.release)
 	if err := errors.Join(<-r.slow, <-r.ended); err != nil {
 		t.Error(err)
+	}
+	// It was planned, so nobody is called for it.
+	if log := r.log.String(); !strings.Contains(log, "shutting down") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
