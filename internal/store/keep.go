@@ -5,7 +5,8 @@ import "context"
 // Keeping is what keeps a database small and its nodes in step.
 type Keeping interface {
 	// Lease takes or prolongs the right to do what only one node must do at a time.
-	// Done; Taken: another node has it.
+	// Done; Taken: another node has it. One that ends more than an hour after the end
+	// that is asked for was taken by a clock that was wrong, and can be had at once.
 	Lease(context.Context, Lease) (Outcome, error)
 	// Purge deletes some of what nobody can refer to any more, in one short
 	// transaction.

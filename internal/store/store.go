@@ -107,14 +107,17 @@ type Clients interface {
 	// a client of this id; Refused: there are too many.
 	RegisterClient(context.Context, RegisterClient) (Outcome, error)
 	// DeleteClient erases a client with its secrets, API keys and consents, ends its
-	// grants and counts the config version up. Done, Unknown.
+	// grants and counts the config version up. Done, Unknown. The grants of a client
+	// that has very many end first, some thousands at a time: then consents may be gone
+	// and grants have ended when it fails, and the client is there to be deleted again.
 	DeleteClient(context.Context, DeleteClient) (Outcome, error)
 }
 
 // Requests are what clients send before or beside a grant.
 type Requests interface {
 	// PushRequest inserts a pushed authorization request. Done; Taken: there is one
-	// of this id; Refused: PerClient of the client's are waiting.
+	// of this id; Refused: PerClient of the client's are waiting. Those that are pushed
+	// at the same moment need not see each other, and may go over it together.
 	PushRequest(context.Context, PushRequest) (Outcome, error)
 	Request(ctx context.Context, id RequestID) (r Request, found bool, err error)
 	// Spend spends what may be used once. Done; Spent: it was used before.

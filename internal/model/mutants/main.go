@@ -189,7 +189,7 @@ var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (.+) \(`)
 // test names the tests that failed; of nested ones the innermost, and of many the
 // first.
 func (r run) test(tree string) (failed []string, out []byte, err error) {
-	args := []string{"test", "-count=1", "-failfast", "-run", r.tests, r.pkg}
+	args := []string{"test", "-tags=scale", "-count=1", "-failfast", "-run", r.tests, r.pkg}
 	out, err = command(tree, "go", append(args, strings.Fields(r.flags)...)...)
 	for _, match := range failure.FindAllSubmatch(out, -1) {
 		name := string(match[1])

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/tallystick/tallystick/internal/store"
 )
@@ -22,6 +24,17 @@ func (s *Store) audit(t tx, id store.GrantID, at store.Time, kind store.AuditKin
 	return s.tell(t, sqlAuditGrant, id, at, string(kind), reason, trace.RequestID, trace.IP)
 }
 
+// auditBatch is how many grants one statement tells of.
+const auditBatch = 200
+
+var sqlAuditBatch = func() string {
+	ids := make([]string, auditBatch)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("$%d", 9+i)
+	}
+	return strings.Replace(sqlAuditGrants, "$9", strings.Join(ids, ", "), 1)
+}()
+
 // auditEnds writes an event about each grant that has ended, many by one statement:
 // a client may have had a hundred thousand. The last is told alone, as a witness.
 func (s *Store) auditEnds(t tx, ended []store.GrantID, e end) error {
@@ -31,7 +44,7 @@ func (s *Store) auditEnds(t tx, ended []store.GrantID, e end) error {
 		for _, id := range ended[:auditBatch] {
 			args = append(args, id[:])
 		}
-		if _, err := t.exec(sqlAuditGrants, args...); err != nil {
+		if _, err := t.exec(sqlAuditBatch, args...); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,7 @@ func Backup(ctx context.Context, cfg Config, to string) (size int64, err error) 
 		return 0, fmt.Errorf("the directory %s cannot be written: %w", dir, cause(err))
 	}
 	defer os.Remove(f.Name())
+	defer os.Remove(f.Name() + "-journal") // which SQLite leaves on a disk that is full
 	defer f.Close()
 	if err := vacuumInto(ctx, cfg, f.Name()); err != nil {
 		return 0, fmt.Errorf("copy %s: %w", filepath.Clean(cfg.Path), err)

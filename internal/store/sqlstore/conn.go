@@ -41,7 +41,6 @@ type statement interface {
 // cost a goroutine per statement.
 type conn struct {
 	ctx       context.Context // of the driver's calls; nil = the background
-	done      context.CancelFunc
 	connector driver.Connector
 	raw       driver.Conn // nil: to be opened at the next use
 	stmts     map[string]statement

@@ -54,8 +54,9 @@ type DB struct {
 }
 
 // Open opens a database, makes it if there is none, and brings it to the newest
-// schema. The error of a file that is not ours, or newer than this program, is
-// one line that says so; such a file is not touched.
+// schema. One that the next version has brought to its own is served as it is. The
+// error of a file that is not ours, or newer than that, is one line that says so;
+// such a file is not touched.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -67,6 +68,19 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	var node [8]byte
 	_, _ = rand.Read(node[:]) // never fails
 	return &DB{backend: b, node: int64(binary.BigEndian.Uint64(node[:]) >> 1)}, nil
+}
+
+// servable refuses a schema that is newer than the next one. The next one only adds
+// what this program can live with (docs/adr/0008), so that a node that fell over while
+// newer ones take over, or that is to take their place again, can start.
+func servable(what string, version, newest int64, log *slog.Logger) error {
+	switch {
+	case version > newest+1:
+		return fmt.Errorf("%s has schema version %d, newer than this program's %d by more than one", what, version, newest)
+	case version > newest:
+		log.Warn("a newer version has migrated the database; this one goes on with it", "schema", version, "own", newest)
+	}
+	return nil
 }
 
 func openBackend(ctx context.Context, cfg Config) (backend, error) {

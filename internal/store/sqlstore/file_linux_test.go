@@ -1,9 +1,12 @@
 package sqlstore
 
 import (
+	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -40,4 +43,35 @@ func TestReadOnlyDirectory(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A backup that finds no room leaves nothing behind, whenever that is.
+func TestBackupFindsNoRoom(t *testing.T) {
+	s, from := freshAt(t)
+	for i := range 4 { // more than SQLite keeps in memory
+		if err := s.db.write(t.Context(), s.tenant(strings.Repeat(fmt.Sprint(i), 1<<20))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, room := range []uint64{0, 100, 4096, 100_000, 1 << 20, 3 << 20} {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: room, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
+		size, err := Backup(t.Context(), Config{Path: from}, filepath.Join(dir, "copy"))
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Fatal(err)
+		}
+		left, unread := os.ReadDir(dir)
+		if err == nil || unread != nil || len(left) != 0 {
+			t.Errorf("room for %d: %d, %v; left behind: %v", room, size, err, left)
+		}
+	}
+	works(t, s)
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -44,7 +46,7 @@ func TestForeignFiles(t *testing.T) {
 		{"newer", func(p string) {
 			_ = open(t, p).Close()
 			mustExec(t, p, "INSERT INTO tallystick_schema (version_id, is_applied) VALUES (1000, 1)")
-		}, " has schema version 1000, newer than this program's 4"},
+		}, " has schema version 1000, newer than this program's 4 by more than one"},
 	} {
 		path := filepath.Join(dir, tt.name)
 		tt.make(path)
@@ -67,6 +69,36 @@ func TestForeignFiles(t *testing.T) {
 		if err != nil || len(beside) != 0 {
 			t.Errorf("%s: left behind %v (%v)", tt.name, beside, err)
 		}
+	}
+}
+
+// A program serves the schema of the version after it, and says so, but no later one.
+func TestSchemaOfTheNextVersion(t *testing.T) {
+	for name, cfg := range map[string]Config{"SQLite": newSQLite(t), "PostgreSQL": newPostgres(t)} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+			const next = `INSERT INTO tallystick_schema (version_id, is_applied) SELECT max(version_id) + 1, true FROM tallystick_schema`
+			for ahead, want := range []struct{ err, log string }{
+				{"", ""}, {"", "level=WARN"}, {"newer than this program's 4 by more than one", ""},
+			} {
+				if ahead > 0 {
+					run(t, cfg, next)
+				}
+				log.Reset()
+				db, err := Open(t.Context(), cfg)
+				if err == nil {
+					works(t, issuer(t, db, "https://issuer.example"))
+					err = db.Close()
+				}
+				if got := fmt.Sprint(err); (err == nil) != (want.err == "") || !strings.Contains(got, want.err) && err != nil {
+					t.Errorf("%d ahead: %v, want %q", ahead, err, want.err)
+				}
+				if said := log.String(); (said == "") != (want.log == "") || !strings.Contains(said, want.log) {
+					t.Errorf("%d ahead: it said %q, want %q", ahead, said, want.log)
+				}
+			}
+		})
 	}
 }
 

@@ -16,7 +16,7 @@ func (s *Store) Lease(ctx context.Context, in store.Lease) (store.Outcome, error
 	if err := timed(min(in.Now, in.Until)); err != nil {
 		return 0, err
 	}
-	return s.add(ctx, sqlLease, s.key, in.Name, in.Holder[:], in.Until, in.Now)
+	return s.add(ctx, sqlLease, s.key, in.Name, in.Holder[:], in.Until, in.Now, in.Until+hour)
 }
 
 // walk is how a table is gone through along its primary key.

@@ -151,7 +151,7 @@ func Exists(cfg Config) (exists bool, err error) {
 	}
 	others, err := s.number("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()")
 	if err == nil && others > 0 {
-		err = fmt.Errorf("%s holds %d tables of another program", s.what, others)
+		err = fmt.Errorf("%s holds tables of another program", s.what)
 	}
 	return false, err
 }

@@ -45,7 +45,12 @@ func (s *Store) putMail(t tx, m store.Mail, to store.UserID, perHour int, now st
 	return s.insertMail(t, m, to)
 }
 
+// mailsAreMany counts the mails to an address. Those who write to one queue up, so
+// that each sees what the others have put into the outbox.
 func (s *Store) mailsAreMany(t tx, m store.Mail, perHour int, now store.Time) (bool, error) {
+	if _, err := t.exec(sqlQueueForAddress, s.key, m.Address[:], now+hour); err != nil {
+		return false, err
+	}
 	r, err := t.one(sqlCountMails, s.key, m.Address[:], string(m.Template), now-hour)
 	if err != nil {
 		return false, err

@@ -43,21 +43,22 @@ type postgresBackend struct {
 // write runs an intent in a transaction. It may run several times, but what the
 // earlier runs did is undone: an intent must not change what it was given.
 func (b *postgresBackend) write(ctx context.Context, intent func(tx) error) error {
-	err := b.tries(ctx, func(end time.Time) (again bool, err error) { return b.attempt(ctx, end, intent) })
+	err := b.tries(ctx, func(end context.Context) (again bool, err error) { return b.attempt(ctx, end, intent) })
 	b.note(err)
 	return err
 }
 
 // tries tries until it need not be tried again, until it is too late, or until there
 // have been enough. The error is that of the last one.
-func (b *postgresBackend) tries(ctx context.Context, one func(end time.Time) (again bool, err error)) (err error) {
-	end := time.Now().Add(b.bound)
+func (b *postgresBackend) tries(ctx context.Context, one func(end context.Context) (again bool, err error)) (err error) {
+	end, done := context.WithTimeout(background, b.bound)
+	defer done()
 	for try := range postgresTries {
 		if try > 0 && pause(ctx, end, try) != nil {
 			break
 		}
 		var again bool
-		if again, err = one(end); !again {
+		if again, err = one(end); !again { //nolint:contextcheck // what has been begun does not end with the caller, see conn
 			break
 		}
 	}
@@ -67,7 +68,7 @@ func (b *postgresBackend) tries(ctx context.Context, one func(end time.Time) (ag
 // attempt reports whether the intent did not happen and may be tried again: the
 // server undid it for another's sake (40001, 40P01), or the connection was lost
 // before the commit was sent.
-func (b *postgresBackend) attempt(ctx context.Context, end time.Time, intent func(tx) error) (again bool, err error) {
+func (b *postgresBackend) attempt(ctx, end context.Context, intent func(tx) error) (again bool, err error) {
 	c, err := b.take(ctx, end)
 	if err != nil {
 		return lost(err), err
@@ -131,12 +132,12 @@ func transaction(c *conn) (commit, error) {
 // alone runs a statement as a transaction of its own: one round trip instead of
 // four. If its answer is lost nobody can tell whether it was performed.
 func (b *postgresBackend) alone(ctx context.Context, query string, each func(*row) error, args ...any) (ran bool, err error) {
-	err = b.tries(ctx, func(end time.Time) (again bool, err error) { return b.tryAlone(ctx, end, query, each, args) })
+	err = b.tries(ctx, func(end context.Context) (again bool, err error) { return b.tryAlone(ctx, end, query, each, args) })
 	b.note(err)
 	return true, err
 }
 
-func (b *postgresBackend) tryAlone(ctx context.Context, end time.Time, query string, each func(*row) error, args []any) (again bool, err error) {
+func (b *postgresBackend) tryAlone(ctx, end context.Context, query string, each func(*row) error, args []any) (again bool, err error) {
 	c, err := b.take(ctx, end)
 	if err != nil {
 		return lost(err), err
@@ -176,8 +177,9 @@ func (b *postgresBackend) fate(ctx context.Context, c *conn, sent commit, cause 
 	if sent.xid == "" {
 		return false, nil // there was nothing to commit
 	}
-	end := time.Now().Add(b.bound)
-	c.bind(end)
+	end, done := context.WithTimeout(background, b.bound)
+	defer done()
+	c.ctx = end
 	for try := range postgresTries {
 		_ = c.close()
 		if pause(ctx, end, try) != nil {
@@ -240,23 +242,21 @@ func (sent commit) status(c *conn) (status, life string, err error) {
 
 // pause waits longer each time, so that two that are in one another's way come
 // apart, and a server that restarts has come back.
-func pause(ctx context.Context, end time.Time, try int) error {
-	wait := min(time.Millisecond<<try, 250*time.Millisecond)
-	if time.Until(end) < wait {
-		return context.DeadlineExceeded
-	}
-	t := time.NewTimer(wait)
+func pause(ctx, end context.Context, try int) error {
+	t := time.NewTimer(min(time.Millisecond<<try, 250*time.Millisecond))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-end.Done():
+		return end.Err()
 	case <-t.C:
 		return nil
 	}
 }
 
 // once runs statements outside of any transaction: each is one of its own.
-func (b *postgresBackend) once(ctx context.Context, end time.Time, f func(tx) error) error {
+func (b *postgresBackend) once(ctx, end context.Context, f func(tx) error) error {
 	c, err := b.take(ctx, end)
 	if err != nil {
 		return err
@@ -271,7 +271,7 @@ func (b *postgresBackend) once(ctx context.Context, end time.Time, f func(tx) er
 
 // read runs statements that change nothing.
 func (b *postgresBackend) read(ctx context.Context, f func(tx) error) error {
-	err := b.tries(ctx, func(end time.Time) (again bool, err error) {
+	err := b.tries(ctx, func(end context.Context) (again bool, err error) {
 		// A connection may have died while nobody used it.
 		err = b.once(ctx, end, f)
 		return lost(err) || retriable(err), err

@@ -11,7 +11,7 @@ import (
 )
 
 // take finds a connection that is open, for use until end.
-func (b *postgresBackend) take(ctx context.Context, end time.Time) (*conn, error) {
+func (b *postgresBackend) take(ctx, end context.Context) (*conn, error) {
 	select {
 	case <-b.closing:
 		return nil, store.ErrClosed
@@ -20,7 +20,7 @@ func (b *postgresBackend) take(ctx context.Context, end time.Time) (*conn, error
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("store: not begun: %w", err)
 	}
-	wait := time.NewTimer(min(b.wait, time.Until(end)))
+	wait := time.NewTimer(b.wait)
 	defer wait.Stop()
 	select {
 	case <-b.free:
@@ -35,25 +35,12 @@ func (b *postgresBackend) take(ctx context.Context, end time.Time) (*conn, error
 	c := b.idle[len(b.idle)-1]
 	b.idle = b.idle[:len(b.idle)-1]
 	b.mu.Unlock()
-	c.bind(end)
+	c.ctx = end
 	if err := c.reopen(); err != nil { //nolint:contextcheck // what has been begun does not end with the caller, see conn
 		b.give(c)
 		return nil, fmt.Errorf("store: connect: %w", err)
 	}
 	return c, nil
-}
-
-// bind lets the driver's calls end with a moment.
-func (c *conn) bind(end time.Time) {
-	c.unbind()
-	c.ctx, c.done = context.WithDeadline(background, end)
-}
-
-func (c *conn) unbind() {
-	if c.done != nil {
-		c.done()
-	}
-	c.ctx, c.done = nil, nil
 }
 
 // reopen opens a connection that is not open or, as far as can be seen, dead. The
@@ -74,7 +61,7 @@ func (b *postgresBackend) give(c *conn) {
 	if c.failed != nil {
 		_ = c.close() // the next one who takes it gets a new one
 	}
-	c.unbind()
+	c.ctx = nil
 	b.put(c)
 }
 

@@ -1,10 +1,5 @@
 package sqlstore
 
-import (
-	"fmt"
-	"strings"
-)
-
 // The SQL text, for SQLite and PostgreSQL alike: $n, quoted "user" and "grant",
 // no function that only one of them has. $1 is the issuer everywhere. Time comes
 // in and is never asked of the database.
@@ -83,10 +78,11 @@ const (
 	sqlAuditGrant = `INSERT INTO audit (` + auditColumns + `)
 		SELECT $1, $2, $3, $4, $5, $6, client_id, "user", $7, $8, $9 FROM "grant" WHERE issuer = $1 AND id = $2`
 
-	// auditGrants tells the same of many. $3 is the sequence that the first comes after.
-	auditGrants = `INSERT INTO audit (` + auditColumns + `)
+	// sqlAuditGrants tells the same of many, when there are more ids than $9. $3 is the
+	// sequence that the first comes after.
+	sqlAuditGrants = `INSERT INTO audit (` + auditColumns + `)
 		SELECT $1, id, $2, CAST($3 AS BIGINT) + row_number() OVER (ORDER BY id), $4, $5, client_id, "user", $6, $7, $8
-		FROM "grant" WHERE issuer = $1 AND id IN (`
+		FROM "grant" WHERE issuer = $1 AND id IN ($9)`
 
 	sqlAuditUser = `INSERT INTO audit (` + auditColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, '', '')`
@@ -96,23 +92,6 @@ const (
 	sqlAuditOf = `SELECT node, sequence, at, kind, "grant", client_id, "user", reason, request_id, ip
 		FROM audit WHERE issuer = $1 AND "grant" = $2 ORDER BY at, node, sequence`
 )
-
-// auditBatch is how many grants sqlAuditGrants tells of.
-const auditBatch = 200
-
-var sqlAuditGrants = auditGrants + parameters(9, auditBatch) + ")"
-
-// parameters lists n parameters from the first on.
-func parameters(first, n int) string {
-	var list strings.Builder
-	for i := range n {
-		if i > 0 {
-			list.WriteByte(',')
-		}
-		fmt.Fprintf(&list, "$%d", first+i)
-	}
-	return list.String()
-}
 
 // Clients and API keys.
 const (

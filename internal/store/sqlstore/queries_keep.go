@@ -2,9 +2,10 @@ package sqlstore
 
 // Leases.
 const (
+	// A lease that ends after $6 was taken by a clock that was wrong.
 	sqlLease = `INSERT INTO lease (issuer, name, holder, expires_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (issuer, name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-			WHERE lease.holder = excluded.holder OR lease.expires_at <= $5`
+			WHERE lease.holder = excluded.holder OR lease.expires_at <= $5 OR lease.expires_at > $6`
 )
 
 // The purge. Each table is walked along its primary key: sqlNext… finds the key of

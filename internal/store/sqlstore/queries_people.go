@@ -14,6 +14,12 @@ const (
 	// before this and refuses the birth, or after it and ends its grant.
 	sqlHoldSession = `UPDATE session SET ended_at = ended_at
 		WHERE issuer = $1 AND id = $2 AND "user" = $3 AND ended_at = 0 AND expires_at > $4`
+	// sqlHoldOwner writes the row of a session's user as it is, as whoever opens a
+	// session or bears a grant does first: he comes before, and what he has made is
+	// seen and ended, or after and finds the session ended. All of a browser are one
+	// user's.
+	sqlHoldOwner = `UPDATE "user" SET last_sign_in_at = last_sign_in_at
+		WHERE issuer = $1 AND id = (SELECT "user" FROM session WHERE issuer = $1 AND id = $2)`
 	sqlEndSession = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND id = $2 AND ended_at = 0 RETURNING browser`
 	// The sign-ins of one browser, of which one has just ended.
 	sqlEndSessionsOfBrowser = `UPDATE session SET ended_at = $3 WHERE issuer = $1 AND browser = $2 AND ended_at = 0`
@@ -88,6 +94,9 @@ const (
 
 	sqlInsertMail = `INSERT INTO outbox (issuer, ` + mailColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, '') ON CONFLICT DO NOTHING`
+	// A row of the address is there for an hour, so that there is one to write.
+	sqlQueueForAddress = `INSERT INTO spent (issuer, id, expires_at) VALUES ($1, $2, $3)
+		ON CONFLICT (issuer, id) DO UPDATE SET expires_at = excluded.expires_at`
 	sqlCountMails = `SELECT count(*) FROM outbox WHERE issuer = $1 AND address = $2 AND template = $3 AND created_at > $4`
 	sqlDueMails   = `SELECT ` + mailColumns + ` FROM outbox
 		WHERE issuer = $1 AND next_attempt_at <> 0 AND next_attempt_at <= $2 ORDER BY next_attempt_at LIMIT $3`

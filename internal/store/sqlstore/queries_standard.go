@@ -32,7 +32,9 @@ const (
 	sqlDeleteAPIKeysOfClient  = `DELETE FROM api_key WHERE issuer = $1 AND client_id = $2`
 	sqlDeleteConsentsOfClient = `DELETE FROM consent WHERE issuer = $1 AND client_id = $2`
 	sqlEndGrantsOfClient      = `UPDATE "grant" SET revoked_at = $3, revoked_why = $4
-		WHERE issuer = $1 AND client_id = $2 AND revoked_at = 0 RETURNING id`
+		WHERE issuer = $1 AND revoked_at = 0 AND id IN (
+			SELECT id FROM "grant" WHERE issuer = $1 AND client_id = $2 AND revoked_at = 0 LIMIT $5)
+		RETURNING id`
 
 	sqlAuditClient = `INSERT INTO audit (` + auditColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10)`

@@ -63,26 +63,56 @@ func (s *Store) notRegistered(t tx, id string) error {
 	return errRefused
 }
 
-// DeleteClient erases a client. The row goes first, so that of two that delete
-// it one does.
+// endMost is how many grants of a client end in one transaction, which is a matter of
+// half a second.
+const endMost = 10_000
+
+// DeleteClient erases a client.
 func (s *Store) DeleteClient(ctx context.Context, in store.DeleteClient) (store.Outcome, error) {
 	if err := timed(in.Now); err != nil {
 		return 0, err
 	}
-	return intent(ctx, s, func(t tx) (store.Outcome, error) {
-		n, err := t.exec(sqlDeleteClient, s.key, in.ClientID)
-		if err != nil || n == 0 {
-			return store.Unknown, err
+	for {
+		out, err := intent(ctx, s, func(t tx) (store.Outcome, error) { return s.deleteClient(t, in) })
+		if err != nil || out != 0 {
+			return out, err
 		}
-		if err := s.clientGone(t, in.ClientID, in.Now, "deleted", in.Trace); err != nil {
+	}
+}
+
+// deleteClient holds the row first, so that of two that delete it one does. The outcome
+// is 0 while there may be grants left to end; then the client is still there.
+func (s *Store) deleteClient(t tx, in store.DeleteClient) (store.Outcome, error) {
+	n, err := t.exec(sqlHoldClient, s.key, in.ClientID)
+	if err != nil || n == 0 {
+		return store.Unknown, err
+	}
+	// The consents before the grants, as births and who withdraws one come to them.
+	if _, err := t.exec(sqlDeleteConsentsOfClient, s.key, in.ClientID); err != nil {
+		return 0, err
+	}
+	// Until there are none: of those that it finds others may end some at this moment.
+	for left := endMost; ; {
+		if left == 0 {
+			return 0, nil
+		}
+		ended, err := s.endGrants(t, sqlEndGrantsOfClient, end{store.WhyClientDeleted, in.Now, in.Trace}, in.ClientID, int64(left))
+		if err != nil {
 			return 0, err
 		}
-		if _, err := s.endGrants(t, sqlEndGrantsOfClient, end{store.WhyClientDeleted, in.Now, in.Trace}, in.ClientID); err != nil {
-			return 0, err
+		if ended == 0 {
+			break
 		}
-		_, err = t.exec(sqlBumpConfigVersion, s.key)
-		return store.Done, err
-	})
+		left -= ended
+	}
+	if _, err := t.exec(sqlDeleteClient, s.key, in.ClientID); err != nil {
+		return 0, err
+	}
+	if err := s.clientGone(t, in.ClientID, in.Now, "deleted", in.Trace); err != nil {
+		return 0, err
+	}
+	_, err = t.exec(sqlBumpConfigVersion, s.key)
+	return store.Done, err
 }
 
 // clientGone deletes what a client leaves behind, and tells why it went.

@@ -50,6 +50,9 @@ func (s *Store) formerSession(t tx, in store.OpenSession) (store.SessionID, erro
 
 // endBrowser ends a session with all of its browser; false if it had ended.
 func (s *Store) endBrowser(t tx, id store.SessionID, now store.Time, trace store.Trace) (bool, error) {
+	if _, err := t.exec(sqlHoldOwner, s.key, id[:]); err != nil {
+		return false, err
+	}
 	r, err := t.one(sqlEndSession, s.key, id[:], now)
 	if err != nil || r == nil {
 		return false, err
@@ -146,12 +149,7 @@ func (s *Store) endGrants(t tx, query string, e end, of any, more ...any) (int, 
 	if err != nil {
 		return 0, err
 	}
-	for _, id := range ended {
-		if err := s.audit(t, id, e.now, store.AuditEnd, string(e.why), e.trace); err != nil {
-			return 0, err
-		}
-	}
-	return len(ended), nil
+	return len(ended), s.auditEnds(t, ended, e)
 }
 
 // endAllOf ends a user's grants and sessions.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +56,7 @@ func openSQLite(ctx context.Context, cfg Config) (*sqliteBackend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, write, path, empty); err != nil {
+	if err := migrate(ctx, write, path, empty, cfg.Log); err != nil {
 		return nil, err
 	}
 	c := &conn{connector: write}
@@ -106,7 +107,7 @@ func claimFile(path string) (empty bool, err error) {
 }
 
 // migrate marks an empty file and brings it to the newest schema.
-func migrate(ctx context.Context, c driver.Connector, path string, empty bool) (err error) {
+func migrate(ctx context.Context, c driver.Connector, path string, empty bool, log *slog.Logger) (err error) {
 	db := sql.OpenDB(c)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
@@ -136,8 +137,8 @@ func migrate(ctx context.Context, c driver.Connector, path string, empty bool) (
 	switch version, newest, err := p.GetVersions(ctx); {
 	case err != nil:
 		return fmt.Errorf("migrate %s: %w", path, err)
-	case version > newest:
-		return fmt.Errorf("%s has schema version %d, newer than this program's %d", path, version, newest)
+	case version >= newest:
+		return servable(path, version, newest, log)
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate %s: %w", path, err)

@@ -53,6 +53,29 @@ func (w *world) register(in store.Register, want store.Registered) {
 }
 
 var accountRules = []rule{
+	{name: "register: 20 at once with one address, so many users come to be as there may be mails", check: func(w *world) {
+		in := func(i, c int) store.Register {
+			r := w.registration(fmt.Sprint(i, " ", c))
+			r.User.Pending, r.Mail.Address = fmt.Sprint(i, "@example.com"), id32(fmt.Sprint(i))
+			return r
+		}
+		w.race(rounds/5, func(int) {}, func(s store.Store, i, c int, a *tally) error {
+			out, err := s.Register(w.ctx, in(i, c))
+			a.add(out.Outcome, store.GrantState{}, false)
+			return err
+		}, func(i int, a *tally) {
+			w.wantCounts(i, a, map[store.Outcome]int{store.Done: contenders}) // to tell nobody
+			users := 0
+			for c := range contenders {
+				_, found, err := w.s.User(w.ctx, in(i, c).User.ID)
+				w.must(err)
+				if found {
+					users++
+				}
+			}
+			w.same(fmt.Sprintf("round %d: users", i), users, in(i, 0).PerHour)
+		})
+	}},
 	{name: "register: user, tenant, membership and mail", check: func(w *world) {
 		in := w.registration("bob")
 		w.register(in, store.Registered{Outcome: store.Done, User: in.User.ID})

@@ -46,6 +46,26 @@ var leaseRules = []rule{
 		w.want("Lease of another name", store.Done)(w.s.Lease(w.ctx, other))
 		w.want("Lease in another issuer", store.Done)(w.sibling("other").s.Lease(w.ctx, lease("c", t0, t0+100)))
 	}},
+	{name: "lease: taken by a clock that was an hour ahead, it can be had by the next who asks", check: func(w *world) {
+		const hour = 3600 * second
+		for i, step := range []struct {
+			node       string
+			now, until store.Time
+			want       store.Outcome
+		}{
+			{"ahead", t0 + hour, t0 + hour + 180*second, store.Done},
+			{"a", t0, t0 + 180*second, store.Taken},
+			{"a", t0, t0 + 180*second - 1, store.Done},
+			{"b", t0, t0 + 180*second, store.Taken},
+			{"years ahead", t0 + 1e12, t0 + 1e12 + 180*second, store.Done},
+			{"b", t0, t0 + 180*second, store.Done},
+			{"years ahead", t0, t0 + 180*second, store.Taken},
+		} {
+			if out, err := w.s.Lease(w.ctx, lease(step.node, step.now, step.until)); err != nil || out != step.want {
+				w.Errorf("step %d = %v, %v; want %v", i, out, err, step.want)
+			}
+		}
+	}},
 	{name: "lease: new or ended, 20 nodes at once, one has it", check: func(w *world) {
 		w.race(rounds/5, func(i int) {
 			if i%2 == 0 {

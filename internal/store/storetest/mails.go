@@ -148,6 +148,17 @@ var outboxRules = []rule{
 		}
 		w.same("outcomes", got, []store.Outcome{store.Done, store.Done, store.Refused, store.Done, store.Done})
 	}},
+	{name: "outbox: 20 ask at once for a mail to one address, so many are Done as there may be", check: func(w *world) {
+		w.race(rounds/5, func(int) {}, func(s store.Store, i, c int, a *tally) error {
+			m := w.letter(fmt.Sprint(i, " ", c))
+			m.Address = id32(fmt.Sprint("address ", i))
+			out, err := s.RequestMail(w.ctx, store.RequestMail{Mail: m, PerHour: 5, Now: t0})
+			a.add(out, store.GrantState{}, false)
+			return err
+		}, func(i int, a *tally) {
+			w.wantCounts(i, a, map[store.Outcome]int{store.Done: 5, store.Refused: contenders - 5})
+		})
+	}},
 	{name: "outbox: an attempt is one worker's, and makes one link", check: func(w *world) {
 		var m store.MailID
 		w.race(50, func(round int) { m = w.post(fmt.Sprint(round)) },

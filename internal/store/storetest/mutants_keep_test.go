@@ -35,6 +35,8 @@ const (
 
 var keepMutants = []mutant{
 	// Leases.
+	{name: "believes a clock that was wrong", in: theLease, old: `lease.expires_at > $6`, new: `lease.expires_at > $6 AND 1 = 0`, caught: "lease: taken by a clock"},
+	{name: "takes a lease from a clock that is ahead by less", in: theLease, old: `lease.expires_at > $6`, new: `lease.expires_at >= $6`, caught: "lease: taken by a clock"},
 	{name: "gives a lease to everybody", in: theLease, old: `lease.expires_at <= $5`, new: `(lease.expires_at <= $5` + anything, caught: "lease: one node"},
 	{name: "gives a lease to the next after its end only", in: theLease, old: `lease.expires_at <= $5`, new: `lease.expires_at < $5`, caught: "lease: one node"},
 	{name: "does not prolong a lease", in: theLease, old: `lease.holder = excluded.holder OR`, new: ``, caught: "lease: one node"},

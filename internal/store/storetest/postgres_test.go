@@ -39,6 +39,12 @@ func TestPostgreSQL(t *testing.T) {
 	storetest.Run(t, postgreSQL)
 }
 
+// Everything goes on in a database that the next version has migrated.
+func TestPostgreSQLOfTheNextVersion(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, postgresWith(storetest.NextSchema...))
+}
+
 // What decides is the database's own: its locks, its isolation, its conflicts. So
 // the suite must tell good from bad here, too, wherever that matters; and that the
 // text of a condition is as it should be has been shown on SQLite.
@@ -63,19 +69,37 @@ var lockMutants = []mutant{
 	{name: "births for a client that it does not hold", in: theHoldOfClient, old: theHoldOfClient, new: `SELECT id FROM client`, caught: "client deleted: against births"},
 	{name: "finds a client unused, then purges it", in: theClientsEnd, old: ` AND ` + theirGrant, new: ``, caught: "purge: of a client against births"},
 	{name: "leaves a tenant that it does not hold", in: theHoldOfTenant, old: theHoldOfTenant, new: `SELECT id FROM tenant`, caught: "deletion: "},
+	{name: "ends a browser without its owner", in: theHoldOfOwner, old: theHoldOfOwner, new: `SELECT id FROM "user"`, caught: "session: ended while others follow"},
+	{name: "counts mails beside others", in: theQueue, old: theQueue, new: noConflict, caught: "outbox: 20 ask at once"},
+	{name: "counts registrations beside others", in: theQueue, old: theQueue, new: noConflict, caught: "register: 20 at once"},
+	{name: "does not count pushed requests", in: `INSERT INTO request`, old: `used_at = 0 AND expires_at > $8`, new: `used_at = 0 AND expires_at > $8 AND 1 = 0`, caught: "request: 20 that push at once"},
 }
 
-var postgreSQL = storetest.Backend{Again: &pgconn.PgError{Code: "40001"}, New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
-	server, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	url, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &postgresDatabase{t: t, wrap: wrap, url: url}
-}}
+// What stands in the way of others, by what no other has.
+const (
+	theHoldOfOwner = `UPDATE "user" SET last_sign_in_at = last_sign_in_at`
+	theQueue       = `ON CONFLICT (issuer, id) DO UPDATE SET expires_at = excluded.expires_at`
+)
+
+var postgreSQL = postgresWith()
+
+// postgresWith makes databases and runs statements on each before it is used.
+func postgresWith(statements ...string) storetest.Backend {
+	return storetest.Backend{Again: &pgconn.PgError{Code: "40001"}, New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
+		url := postgres.Database(t)
+		if len(statements) > 0 {
+			db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: url})
+			if err == nil {
+				err = db.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, "pgx", url, statements)
+		}
+		return &postgresDatabase{t: t, wrap: wrap, url: url}
+	}}
+}
 
 // postgresDatabase is a database that two nodes use in turn.
 type postgresDatabase struct {

@@ -201,6 +201,29 @@ var registrationRules = []rule{
 		w.same("why", after.Grants[bobs].RevokedWhy, store.WhyClientDeleted)
 		w.wantConsents(w.user.ID)
 	}},
+	{name: "client deleted: of 450 grants each is told once, under a name of its own", check: func(w *world) {
+		w.putClient("app")
+		type name struct{ node, sequence int64 }
+		grants, told := make([]store.GrantID, 450), map[name]bool{}
+		for i := range grants {
+			grants[i] = w.born(fmt.Sprint(i))
+		}
+		w.deleteClient("app", t0+5, store.Done)
+		for _, g := range grants {
+			events := w.audit(g)
+			for _, e := range events {
+				told[name{e.Node, e.Sequence}] = true
+			}
+			if len(events) != 2 {
+				w.Fatalf("events: %+v", events)
+			}
+			e := events[1]
+			e.Node, e.Sequence = 0, 0
+			w.same("the last event", e, store.AuditEvent{At: t0 + 5, Kind: store.AuditEnd, Grant: g, ClientID: "app",
+				User: w.user.ID, Reason: string(store.WhyClientDeleted), Trace: trace})
+		}
+		w.same("names", len(told), 2*len(grants))
+	}},
 	{name: "client deleted: against births that hold it, none of their grants stays alive", check: func(w *world) {
 		name := func(round int) string { return fmt.Sprint("client ", round) }
 		users := w.crowd()

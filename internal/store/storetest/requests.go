@@ -88,6 +88,28 @@ var requestRules = []rule{
 		push("d", "app", t0+101, store.Done)
 		push("e", "app", t0+101, store.Refused)
 	}},
+	{name: "request: 20 that push at once go over by no more than one each", check: func(w *world) {
+		const most, each = 5, 5
+		w.race(rounds/10, func(int) {}, func(s store.Store, i, c int, a *tally) error {
+			for n := range each {
+				in := pushing(fmt.Sprint(i, " ", c, " ", n))
+				in.Request.ClientID, in.PerClient = fmt.Sprint("client ", i), most
+				out, err := s.PushRequest(w.ctx, in)
+				if err != nil {
+					return err
+				}
+				a.add(out, store.GrantState{}, false)
+			}
+			return nil
+		}, func(i int, a *tally) {
+			if n := a.counts[store.Done]; n < most || n > most+contenders-1 {
+				w.Errorf("round %d: %d were pushed, want %d, or as many more as push at once", i, n, most)
+			}
+			in := pushing(fmt.Sprint(i, " after"))
+			in.Request.ClientID, in.PerClient = fmt.Sprint("client ", i), most
+			w.push(in, store.Refused)
+		})
+	}},
 	{name: "request: a birth spends it, and it stays readable", check: func(w *world) {
 		in := pushing("r")
 		b := w.begunWith(w.push(in, store.Done), "a")

@@ -217,6 +217,41 @@ var sessionRules = []rule{
 			w.Errorf("ended at %d and %d, want %d and %d", w.ended(s), w.ended(second), t0+3, t0+4)
 		}
 	}},
+	{name: "session: ended while others follow the last of its browser, none of the browser lives on", check: func(w *world) {
+		var browser, last store.SessionID
+		follow := func(s store.Store, name string) error {
+			in := w.opening(name)
+			in.Former = last
+			out, err := s.OpenSession(w.ctx, in)
+			if err == nil && out != store.Done {
+				err = fmt.Errorf("OpenSession = %v", out)
+			}
+			return err
+		}
+		w.race(rounds, func(i int) {
+			browser = w.session(fmt.Sprint(i))
+			last = browser
+			w.must(follow(w.s, fmt.Sprint(i, " last")))
+			last = id("session %d last", i)
+		}, func(s store.Store, i, c int, _ *tally) error {
+			if c%4 != 0 {
+				return follow(s, fmt.Sprint(i, " ", c))
+			}
+			_, err := s.EndSession(w.ctx, store.EndSession{Session: []store.SessionID{browser, last}[c/4%2], Now: t0 + 1})
+			return err
+		}, func(i int, _ *tally) {
+			for c := range contenders {
+				if c%4 == 0 {
+					continue
+				}
+				s, found, err := w.s.Session(w.ctx, id("session %d %d", i, c))
+				w.must(err)
+				if !found || s.Browser == browser && s.EndedAt == 0 {
+					w.Errorf("round %d: the session of contender %d lives on in the browser (found = %v)", i, c, found)
+				}
+			}
+		})
+	}},
 	{name: "session: ended against births, no grant of it stays alive", check: func(w *world) {
 		var s store.SessionID
 		grants := map[int][]store.GrantID{}

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -22,18 +23,44 @@ func TestSQLite(t *testing.T) {
 	storetest.Run(t, sqlite)
 }
 
-var sqlite = storetest.Backend{New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
-	d := &sqliteFile{t: t, wrap: wrap, dir: tempDir(t)}
-	empty, err := emptySQLite()
-	if err == nil {
-		err = os.WriteFile(d.path(), empty, 0o600)
-	}
+// Everything goes on in a file that the next version has migrated.
+func TestSQLiteOfTheNextVersion(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, sqliteWith(storetest.NextSchema...))
+}
+
+var sqlite = sqliteWith()
+
+// sqliteWith makes files and runs statements on each before it is opened.
+func sqliteWith(statements ...string) storetest.Backend {
+	return storetest.Backend{New: func(t testing.TB, wrap func(driver.Connector) driver.Connector) storetest.Database {
+		d := &sqliteFile{t: t, wrap: wrap, dir: tempDir(t)}
+		empty, err := emptySQLite()
+		if err == nil {
+			err = os.WriteFile(d.path(), empty, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, "sqlite", d.path(), statements)
+		d.open()
+		return d
+	}}
+}
+
+func run(t testing.TB, driver, address string, statements []string) {
+	t.Helper()
+	db, err := sql.Open(driver, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.open()
-	return d
-}}
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
 
 // emptySQLite is a file that has been migrated already, once for all.
 var emptySQLite = sync.OnceValues(func() (file []byte, err error) {
