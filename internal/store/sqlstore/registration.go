@@ -64,8 +64,8 @@ func (s *Store) notRegistered(t tx, id string) error {
 }
 
 // endMost is how many grants of a client end in one transaction, which is a matter of
-// half a second.
-const endMost = 10_000
+// a tenth of a second.
+const endMost = 1_000
 
 // DeleteClient erases a client.
 func (s *Store) DeleteClient(ctx context.Context, in store.DeleteClient) (store.Outcome, error) {

@@ -42,7 +42,7 @@ func TestPostgreSQL(t *testing.T) {
 // Everything goes on in a database that the next version has migrated.
 func TestPostgreSQLOfTheNextVersion(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, postgresWith(storetest.NextSchema...))
+	storetest.RunStatements(t, postgresWith(storetest.NextSchema...))
 }
 
 // What decides is the database's own: its locks, its isolation, its conflicts. So

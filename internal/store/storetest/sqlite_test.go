@@ -26,7 +26,7 @@ func TestSQLite(t *testing.T) {
 // Everything goes on in a file that the next version has migrated.
 func TestSQLiteOfTheNextVersion(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, sqliteWith(storetest.NextSchema...))
+	storetest.RunStatements(t, sqliteWith(storetest.NextSchema...))
 }
 
 var sqlite = sqliteWith()
