@@ -80,7 +80,7 @@ model: ## every state of the model, and a minute of random steps on each databas
 mutants: ## break the code in each way of internal/model/testdata/mutants: a test must notice
 	go run ./internal/model/mutants
 
-torture: ## kill, restart, cut off and fill up real processes for some ten minutes; prints the table of docs/reliability.md
+torture: ## kill, restart, cut off and fill up real processes for six minutes or more; prints the table of docs/reliability.md
 	go test -count=1 -timeout 1h -v ./internal/torture -long
 
 build: ## bin/tallystick, stripped
