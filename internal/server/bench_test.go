@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"crypto/rand"
+	"fmt"
 	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tallystick/tallystick/internal/jose"
+	"github.com/tallystick/tallystick/internal/store"
 	"github.com/tallystick/tallystick/internal/testkit"
 	"github.com/tallystick/tallystick/internal/testkit/postgres"
 )
@@ -78,13 +81,29 @@ var (
 			return testkit.Send(w.Handler, testkit.DressipiRedeem(testkit.Shop, code))
 		}
 	}, 200}
-	userdocksRedeem = load{jose.RS256, 2, func(_ *testing.B, w *testkit.World) func() testkit.Answer {
+	userdocksRedeem = load{jose.RS256, 2, func(b *testing.B, w *testkit.World) func() testkit.Answer {
+		email := person(b, w)
 		return func() testkit.Answer {
-			code := testkit.Send(w.Handler, testkit.UserdocksCodes(testkit.App, testkit.Email, testkit.Password)).Code
+			w.Clock.Advance(time.Millisecond) // of a user's grants the oldest end when there are too many
+			code := testkit.Send(w.Handler, testkit.UserdocksCodes(testkit.App, email, testkit.Password)).Code
 			return testkit.Send(w.Handler, testkit.UserdocksRedeem(testkit.App, code))
 		}
 	}, 201}
 )
+
+// person is a user of his own for each sender: births of one user wait for one another,
+// and a user has only so many grants.
+func person(b *testing.B, w *testkit.World) (email string) {
+	b.Helper()
+	u := w.User
+	_, _ = rand.Read(u.ID[:]) // never fails
+	u.Email = fmt.Sprintf("%x@example.com", u.ID)
+	u.Identifiers = []store.Identifier{{Kind: "email", Value: u.Email}}
+	if out, err := w.Store.PutUser(b.Context(), u); err != nil || out != store.Done {
+		b.Fatal(out, err)
+	}
+	return u.Email
+}
 
 // benchmark measures a load on a database of each kind.
 func benchmark(b *testing.B, l load, parallel int) {
