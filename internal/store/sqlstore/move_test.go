@@ -17,12 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := postgres.StopShared(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(postgres.Tests{All: m}.Run())
 }
 
 func server(t testing.TB) *postgres.Server {

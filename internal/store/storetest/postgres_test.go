@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"database/sql/driver"
 	"flag"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -26,12 +25,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	if err := postgres.StopShared(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(postgres.Tests{All: m}.Run())
 }
 
 func TestPostgreSQL(t *testing.T) {
